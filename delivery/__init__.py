@@ -1,0 +1,1 @@
+"""Decide when a result is spoken, and see that it is heard."""

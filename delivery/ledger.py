@@ -1,0 +1,176 @@
+"""A Delivery, its life, and the Ledger that remembers it: every step is written before its effect can be noticed.
+
+Statuses and their order: queued -> reserved -> speaking -> heard; an interrupted delivery is queued again with what
+was not heard. superseded, expired, refused, cancelled, dropped and dead are ends too; dead ones are listed and can be
+replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Status(StrEnum):
+    """Where a delivery stands."""
+
+    QUEUED = "queued"
+    RESERVED = "reserved"
+    SPEAKING = "speaking"
+    HEARD = "heard"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    DROPPED = "dropped"
+    DEAD = "dead"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether this is an end."""
+        return self not in OPEN_STATUSES
+
+
+OPEN_STATUSES = frozenset({Status.QUEUED, Status.RESERVED, Status.SPEAKING})
+
+
+class OnInterrupt(StrEnum):
+    """What becomes of a delivery that a caller cut short."""
+
+    RESUME = "resume"
+    """Queue what was not heard, from the last heard word."""
+    REPEAT = "repeat"
+    """Queue all of it again."""
+    DROP = "drop"
+    """It is over (`dropped`)."""
+
+
+class SpeakAs(StrEnum):
+    """Whose words are spoken."""
+
+    VERBATIM = "verbatim"
+    """The content, word for word."""
+    AGENT = "agent"
+    """The agent puts the content in its own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Something to be heard in a room, once.
+
+    `strategy` is a strategy's written form ({"name": "wait_for_idle", "buffer": 1.0}), so that it survives a restart.
+    `ttl` and `max_wait` are seconds; `ttl=None` never expires, `max_wait=None` never asks for the floor.
+    `supersedes` is a topic: the newest unspoken delivery of a topic in a room replaces older ones.
+    `to` is the id of the caller it is for; None: whoever is in the room.
+    """
+
+    id: str
+    room: str
+    content: str
+    strategy: Mapping[str, Any]
+    to: str | None = None
+    task: str | None = None
+    priority: int = 0
+    ttl: float | None = None
+    supersedes: str | None = None
+    max_wait: float | None = 30.0
+    on_interrupt: OnInterrupt = OnInterrupt.RESUME
+    speak_as: SpeakAs = SpeakAs.VERBATIM
+    fold: bool = True
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A delivery as the ledger has it.
+
+    `seq` is its place in the order of arrival; `heard_chars` how many characters of `content` were heard (always the
+    end of a word); `attempts` how often it was begun; `age` seconds since it was put, by the ledger's own clock, at the
+    time of reading; `reason` why it ended, or why it was last cut.
+    """
+
+    delivery: Delivery
+    status: Status
+    seq: int
+    heard_chars: int = 0
+    attempts: int = 0
+    age: float = 0.0
+    reason: str = ""
+
+
+class LedgerError(Exception):
+    """The ledger could not do what was asked; nothing was half written."""
+
+
+class ConflictError(LedgerError):
+    """The same delivery id was used before with other content."""
+
+
+class QueueFullError(LedgerError):
+    """The room already has as many open deliveries as it may (`limit`)."""
+
+
+class FencedError(LedgerError):
+    """Another process took the room since: this one's epoch is old and nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step of one delivery's life. `heard_chars` and `reason` are kept as they are when None.
+
+    `attempt`: this step begins to speak it (counts one attempt).
+    """
+
+    id: str
+    status: Status
+    heard_chars: int | None = None
+    reason: str | None = None
+    attempt: bool = False
+
+
+class Ledger(Protocol):
+    """Durable memory of deliveries. Every coroutine returns when its write is durable, or raises and wrote nothing."""
+
+    async def open(self) -> None:
+        """Make it ready. Raises LedgerError with the path and the fix when it cannot be."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+    async def take_room(self, room: str, owner: str) -> int:
+        """Own `room` from now on: bump and return its epoch; older owners' writes are fenced.
+
+        Reserved and speaking rows of the room become queued again from their last heard word: whoever spoke them is
+        gone.
+        """
+        ...
+
+    async def put(self, delivery: Delivery, *, limit: int = 1000) -> bool:
+        """Queue `delivery`. False: this id with this content is there already (nothing changed).
+
+        Raises ConflictError, QueueFullError, LedgerError.
+        """
+        ...
+
+    async def move(self, room: str, epoch: int, moves: Sequence[Move]) -> None:
+        """Write several steps in one transaction. A delivery that already ended is left as it is.
+
+        Raises FencedError when `epoch` is not the room's; LedgerError when it cannot be written.
+        """
+        ...
+
+    async def entries(self, room: str, statuses: Iterable[Status] | None = None, limit: int = 1000) -> list[Entry]:
+        """The room's deliveries in order of arrival (default: the open ones)."""
+        ...
+
+    async def get(self, id: str) -> Entry | None: ...
+
+    def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
+        """Call `on_change(room)` in the event loop soon after any process put or moved a delivery of that room.
+
+        A hint: it may come late, twice, or with room "*" (look everywhere). Returns what stops it.
+        """
+        ...

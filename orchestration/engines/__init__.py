@@ -1,0 +1,1 @@
+"""What runs background tasks, one engine a file."""

@@ -1,0 +1,105 @@
+"""The seam for task engines: start, cancel and look up background tasks that outlive the process which began them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether this is an end."""
+        return self in (TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Work to be done underneath a room's talk. Everything in it is JSON, so that it survives a restart.
+
+    `worker` names a worker registered with the runtime; `input` is what it is asked; `caller` is whose turn started it.
+    `timeout` is in seconds (None: no limit).
+    """
+
+    id: str
+    room: str
+    worker: str
+    input: str
+    caller: str | None = None
+    parent: str | None = None
+    timeout: float | None = 300.0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What came of a task: `text` to be told, `data` (JSON) for programs, `error` when it failed."""
+
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """A task as the engine knows it; `result` once it ended."""
+
+    task: Task
+    status: TaskStatus
+    result: TaskResult | None = None
+
+
+class Steps(Protocol):
+    """What an engine offers a running task: steps that are not repeated after a crash."""
+
+    async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Run `work` once; after a crash a finished step's recorded (JSON) value is returned instead.
+
+        Steps of one task are told apart by `name` and order. Concurrent steps must have different names.
+        """
+        ...
+
+
+Body = Callable[[Task, Steps], Awaitable[TaskResult]]
+"""Runs a task to its result. Must be safe to begin again after a crash; what must not repeat goes in steps.
+It also tells the desk of the result (the last step): when it returns, the result is in the ledger."""
+
+
+class TaskEngine(Protocol):
+    """Runs tasks durably (as far as it can) on the event loop it was opened in."""
+
+    name: str
+
+    async def open(self, body: Body) -> None:
+        """Make it ready and resume every unfinished task of this engine whose process is gone."""
+        ...
+
+    async def start(self, task: Task) -> None:
+        """Begin `task`; when this returns, it will run even if the process dies. An id that is known is left alone."""
+        ...
+
+    async def cancel(self, id: str) -> bool:
+        """Cancel it wherever it runs: its body gets CancelledError. False: unknown or already over."""
+        ...
+
+    async def get(self, id: str) -> TaskRecord | None: ...
+
+    async def tasks(self, room: str, limit: int = 100) -> list[TaskRecord]:
+        """A room's tasks, oldest first."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop. Running tasks are interrupted, not ended: a durable engine resumes them at the next `open`."""
+        ...

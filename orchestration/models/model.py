@@ -1,0 +1,66 @@
+"""The seam for language models: messages and tools in, a stream of text and tool calls out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Role(StrEnum):
+    """Who a message is from."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model wants a tool run; `arguments` is parsed JSON."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of a conversation. `tool_calls` on an assistant's, `call` (the id answered) on a tool's."""
+
+    role: Role
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    call: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a model sees it; `schema` is JSON Schema of its arguments (an object)."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the reply's text."""
+
+    text: str
+
+
+Delta = TextDelta | ToolCall
+
+
+class Model(Protocol):
+    """A language model. Closing the returned iterator stops the generation."""
+
+    name: str
+
+    def stream(
+        self, messages: Sequence[Message], *, prompt: str = "", tools: Sequence[ToolSpec] = ()
+    ) -> AsyncIterator[Delta]:
+        """Answer the conversation so far. `prompt` is the system prompt."""
+        ...

@@ -1,0 +1,1 @@
+"""Who talks with the caller, one strategy a file."""

@@ -1,0 +1,1 @@
+"""What runs underneath the talk: one protocol, many patterns."""

@@ -1,0 +1,1 @@
+"""Hear and speak: the floor, the channel, and what carries them. Knows nothing of deliveries or agents."""

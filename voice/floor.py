@@ -1,0 +1,369 @@
+"""The floor: who may speak now, and if not we, the named reason why. Sans-I/O: events in, changes out, no clock.
+
+The states, their precedence and the rulings on broken parts are the house plan's ("hold the floor, not a timer");
+the lengths of the waits stand in `FloorTimes`, each with its source. Times are seconds of the caller's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from voice.events import (
+    Deafened,
+    Deafness,
+    DigitPressed,
+    Event,
+    Joined,
+    Left,
+    LevelMoved,
+    ReplySettled,
+    SpeakingEnded,
+    SpeakingPaused,
+    SpeakingScheduled,
+    SpeakingStarted,
+    SpeechStarted,
+    SpeechStopped,
+    Turn,
+    TurnDropped,
+    TurnEnded,
+    WordsHeard,
+)
+
+
+class FloorState(StrEnum):
+    """Who has the floor; the first that holds, in this order."""
+
+    EMPTY = "empty"
+    USER_HOLDS = "user_holds"
+    AGENT_AUDIBLE = "agent_audible"
+    AGENT_OWES = "agent_owes"
+    OPEN = "open"
+
+
+class Blocker(StrEnum):
+    """Why the floor is not open."""
+
+    NOBODY = "nobody"
+    RINGING = "ringing"
+    ON_HOLD = "on_hold"
+    RECONNECTING = "reconnecting"
+    CALLER_SPEAKING = "caller_speaking"
+    CALLER_PAUSED = "caller_paused"
+    DIGITS = "digits"
+    QUESTION = "question_pending"
+    AGENT_SPEAKING = "agent_speaking"
+    REPLY = "reply_owed"
+
+
+@dataclass(frozen=True, slots=True)
+class FloorTimes:
+    """How long each wait may last, in seconds."""
+
+    question: float = 1.5
+    """After a question of ours the floor stays the caller's; 1.5 s covers 96.5 % of mutual silences in 673 calls."""
+    digits: float = 3.0
+    """After a telephone key the next may follow."""
+    reconnect: float = 10.0
+    """A caller whose connection broke is waited for."""
+    stuck: float = 6.0
+    """Voice activity with no new words and a flat level is noise after this."""
+    turn: float = 5.0
+    """Silence after which a turn that nobody ended no longer holds the floor (the longest pauses: 2.94 s at p99)."""
+    unconfirmed: float = 2.0
+    """Past its scheduled end, an utterance without a receipt no longer counts as audible."""
+    reply: float = 15.0
+    """A reply that has not come by then is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class FloorView:
+    """The floor at one moment. `blocker` names why it is not open (None: it is); `caller` who holds it, if one does.
+
+    `since` is when this state began. `quiet_since` is when everything but a pending question fell silent (None: it has
+    not): a wait for silence counts from there, and is over only when the state is open too.
+    """
+
+    state: FloorState
+    blocker: Blocker | None
+    since: float
+    quiet_since: float | None = None
+    caller: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Nobody speaks and nothing is owed."""
+        return self.state is FloorState.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class FloorChanged:
+    """The state or its reason changed, at `view.since`."""
+
+    view: FloorView
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyOverdue:
+    """The reply to this turn was given up; somebody should apologise to the caller."""
+
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutUnconfirmed:
+    """No receipt came for this utterance; what was heard of it is not known."""
+
+    utterance: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerGone:
+    """A caller whose connection broke did not come back in time."""
+
+    caller: str
+
+
+FloorAction = FloorChanged | ReplyOverdue | PlayoutUnconfirmed | CallerGone
+
+_DEAF = {
+    Deafness.RINGING: Blocker.RINGING,
+    Deafness.HELD: Blocker.ON_HOLD,
+    Deafness.RECONNECTING: Blocker.RECONNECTING,
+}
+_BY_CALLER = (Blocker.CALLER_SPEAKING, Blocker.CALLER_PAUSED, Blocker.DIGITS)
+
+
+@dataclass(slots=True)
+class _Caller:
+    """What the floor knows of one caller."""
+
+    deaf: Deafness | None = None
+    deaf_since: float = 0.0
+    speaking: bool = False
+    in_turn: bool = False
+    alive_at: float = 0.0
+    """Last sign that the voice is a voice: it began, brought words, or changed its level."""
+    silent_since: float = 0.0
+    digits_until: float = 0.0
+
+    def hush(self) -> None:
+        """Forget a turn in progress."""
+        self.speaking = self.in_turn = False
+        self.digits_until = 0.0
+
+    def blocker(self, now: float, times: FloorTimes) -> Blocker | None:
+        """Why this caller holds the floor, if they do."""
+        if self.speaking and now < self.alive_at + times.stuck:
+            return Blocker.CALLER_SPEAKING
+        if self.in_turn and not self.speaking and now < self.silent_since + times.turn:
+            return Blocker.CALLER_PAUSED
+        if now < self.digits_until:
+            return Blocker.DIGITS
+        return None
+
+    def deadlines(self, times: FloorTimes) -> Iterator[float]:
+        """When waiting for this caller ends by itself."""
+        if self.deaf is Deafness.RECONNECTING:
+            yield self.deaf_since + times.reconnect
+        if self.speaking:
+            yield self.alive_at + times.stuck
+        elif self.in_turn:
+            yield self.silent_since + times.turn
+        if self.digits_until:
+            yield self.digits_until
+
+
+@dataclass(slots=True)
+class _Owed:
+    turn: Turn
+    until: float
+
+
+@dataclass(slots=True)
+class Floor:
+    """The state machine. Feed it every event with its time; call `expire` when `deadline()` has come.
+
+    Time must not run backwards. Timers that fell due before an event are carried out first, at their own times, so a
+    late wake-up changes no outcome.
+    """
+
+    times: FloorTimes = field(default_factory=FloorTimes)
+    _now: float = float("-inf")
+    _callers: dict[str, _Caller] = field(default_factory=dict)
+    _audible: dict[str, float] = field(default_factory=dict)
+    _scheduled: dict[str, float] = field(default_factory=dict)
+    _owed: dict[str, _Owed] = field(default_factory=dict)
+    _question_until: float = float("-inf")
+    _view: FloorView = FloorView(FloorState.EMPTY, Blocker.NOBODY, 0.0)
+
+    @property
+    def view(self) -> FloorView:
+        """The floor after the last event."""
+        return self._view
+
+    def deadline(self) -> float | None:
+        """When `expire` must be called next, if nothing happens before."""
+        return min((d for d in self._deadlines() if d > self._now), default=None)
+
+    def handle(self, event: Event, now: float) -> list[FloorAction]:
+        """Take in what happened at `now`; returns what follows from it, oldest first."""
+        actions = self.expire(now)
+        self._now = max(now, self._now)
+        self._apply(event, self._now)
+        self._derive(self._now, actions)
+        return actions
+
+    def expire(self, now: float) -> list[FloorAction]:
+        """Carry out the timers due up to `now`, each at its own time."""
+        actions: list[FloorAction] = []
+        while (due := self.deadline()) is not None and due <= now:
+            self._now = due
+            self._give_up(due, actions)
+            self._derive(due, actions)
+        return actions
+
+    def _deadlines(self) -> Iterator[float]:
+        for caller in self._callers.values():
+            yield from caller.deadlines(self.times)
+        for until in self._audible.values():
+            yield until + self.times.unconfirmed
+        for owed in self._owed.values():
+            yield owed.until
+        yield self._question_until
+
+    def _apply(self, event: Event, now: float) -> None:
+        match event:
+            case Joined() | Left() | Deafened():
+                self._presence(event, now)
+            case SpeechStarted() | SpeechStopped() | WordsHeard() | LevelMoved() | TurnDropped() | DigitPressed():
+                self._voice(event, now)
+            case TurnEnded(turn):
+                self._finish_turn(turn.caller)
+                self._question_until = float("-inf")
+                self._owed[turn.id] = _Owed(turn, now + self.times.reply)
+            case ReplySettled(turn_id):
+                self._owed.pop(turn_id, None)
+            case SpeakingStarted() | SpeakingScheduled() | SpeakingPaused() | SpeakingEnded():
+                self._playout(event, now)
+            case _:
+                pass
+
+    def _presence(self, event: Joined | Left | Deafened, now: float) -> None:
+        match event:
+            case Joined(id):
+                self._callers.setdefault(id, _Caller()).deaf = None
+            case Left(id):
+                self._callers.pop(id, None)
+            case Deafened(id, why):
+                caller = self._callers.setdefault(id, _Caller())
+                caller.deaf, caller.deaf_since = why, now
+                caller.hush()
+
+    def _voice(
+        self,
+        event: SpeechStarted | SpeechStopped | WordsHeard | LevelMoved | TurnDropped | DigitPressed,
+        now: float,
+    ) -> None:
+        caller = self._callers.get(event.caller)
+        if caller is None:
+            return
+        match event:
+            case SpeechStarted():
+                caller.speaking = caller.in_turn = True
+                caller.alive_at = now
+            case SpeechStopped():
+                caller.speaking, caller.silent_since = False, now
+            case WordsHeard() | LevelMoved():
+                caller.alive_at = now
+            case TurnDropped():
+                self._finish_turn(event.caller)
+            case DigitPressed():
+                caller.digits_until = now + self.times.digits
+
+    def _finish_turn(self, id: str) -> None:
+        if caller := self._callers.get(id):
+            caller.in_turn = caller.speaking = False
+
+    def _playout(self, event: SpeakingStarted | SpeakingScheduled | SpeakingPaused | SpeakingEnded, now: float) -> None:
+        match event:
+            case SpeakingStarted(id):
+                self._audible[id] = max(now, self._scheduled.get(id, now))
+                self._question_until = float("-inf")
+            case SpeakingScheduled(id, until):
+                self._scheduled[id] = until
+                if id in self._audible:
+                    self._audible[id] = until
+            case SpeakingPaused(id):
+                self._audible.pop(id, None)
+                self._postpone_replies(now)
+            case SpeakingEnded(id, question):
+                self._audible.pop(id, None)
+                self._scheduled.pop(id, None)
+                self._postpone_replies(now)
+                if question:
+                    self._question_until = now + self.times.question
+
+    def _postpone_replies(self, now: float) -> None:
+        """While we speak a reply is coming; its time-out counts from the silence after."""
+        for owed in self._owed.values():
+            owed.until = now + self.times.reply
+
+    def _give_up(self, now: float, actions: list[FloorAction]) -> None:
+        """Drop what has been waited for long enough."""
+        for id, until in list(self._audible.items()):
+            if until + self.times.unconfirmed <= now:
+                del self._audible[id]
+                self._postpone_replies(now)
+                actions.append(PlayoutUnconfirmed(id))
+        for id, owed in list(self._owed.items()):
+            if owed.until > now:
+                continue
+            if self._audible:
+                owed.until = now + self.times.reply
+            else:
+                del self._owed[id]
+                actions.append(ReplyOverdue(owed.turn))
+        for id, caller in list(self._callers.items()):
+            if caller.deaf is Deafness.RECONNECTING and caller.deaf_since + self.times.reconnect <= now:
+                del self._callers[id]
+                actions.append(CallerGone(id))
+
+    def _derive(self, now: float, actions: list[FloorAction]) -> None:
+        """Work out the state; the only place where it is decided."""
+        state, blocker, caller = self._raw(now)
+        quiet_since = None
+        if state is FloorState.OPEN:
+            quiet_since = now if self._view.quiet_since is None else self._view.quiet_since
+        if state in (FloorState.AGENT_OWES, FloorState.OPEN) and now < self._question_until:
+            state, blocker = FloorState.USER_HOLDS, Blocker.QUESTION
+        old = self._view
+        if (state, blocker, caller, quiet_since) == (old.state, old.blocker, old.caller, old.quiet_since):
+            return
+        since = old.since if state is old.state else now
+        self._view = FloorView(state, blocker, since, quiet_since, caller)
+        actions.append(FloorChanged(self._view))
+
+    def _raw(self, now: float) -> tuple[FloorState, Blocker | None, str | None]:
+        """The state as if no question were pending."""
+        hearing = {id: c for id, c in self._callers.items() if c.deaf is None}
+        if not hearing:
+            return FloorState.EMPTY, self._absence(), None
+        holds = {b: id for id, c in hearing.items() if (b := c.blocker(now, self.times))}
+        for blocker in _BY_CALLER:
+            if blocker in holds:
+                return FloorState.USER_HOLDS, blocker, holds[blocker]
+        if self._audible:
+            return FloorState.AGENT_AUDIBLE, Blocker.AGENT_SPEAKING, None
+        if self._owed:
+            return FloorState.AGENT_OWES, Blocker.REPLY, None
+        return FloorState.OPEN, None, None
+
+    def _absence(self) -> Blocker:
+        """Why nobody hears: the caller most likely to hear again soon says."""
+        reasons = {c.deaf for c in self._callers.values()}
+        for why in (Deafness.RECONNECTING, Deafness.HELD, Deafness.RINGING):
+            if why in reasons:
+                return _DEAF[why]
+        return Blocker.NOBODY
