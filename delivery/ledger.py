@@ -87,14 +87,16 @@ class Delivery:
 class Entry:
     """A delivery as the ledger has it.
 
-    `seq` is its place in the order of arrival; `heard_chars` how many characters of `content` were heard (always the
-    end of a word); `attempts` how often it was begun; `age` seconds since it was put, by the ledger's own clock, at the
-    time of reading; `reason` why it ended, or why it was last cut.
+    `seq` is its place in the order of arrival. `wording` is what is really spoken (the agent's own words, or what a hook
+    made of it; None: the content); `heard_chars` how many characters of that were heard (always the end of a word).
+    `attempts` is how often it was begun; `age` seconds since it was put, by the ledger's own clock, at the time of
+    reading; `reason` why it ended, or why it was last cut.
     """
 
     delivery: Delivery
     status: Status
     seq: int
+    wording: str | None = None
     heard_chars: int = 0
     attempts: int = 0
     age: float = 0.0
@@ -119,13 +121,14 @@ class FencedError(LedgerError):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One step of one delivery's life. `heard_chars` and `reason` are kept as they are when None.
+    """One step of one delivery's life. `wording`, `heard_chars` and `reason` are kept as they are when None.
 
     `attempt`: this step begins to speak it (counts one attempt).
     """
 
     id: str
     status: Status
+    wording: str | None = None
     heard_chars: int | None = None
     reason: str | None = None
     attempt: bool = False
