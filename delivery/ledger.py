@@ -87,10 +87,10 @@ class Delivery:
 class Entry:
     """A delivery as the ledger has it.
 
-    `seq` is its place in the order of arrival. `wording` is what is really spoken (the agent's own words, or what a hook
-    made of it; None: the content); `heard_chars` how many characters of that were heard (always the end of a word).
-    `attempts` is how often it was begun; `age` seconds since it was put, by the ledger's own clock, at the time of
-    reading; `reason` why it ended, or why it was last cut.
+    `seq` is its place in the order of arrival. `wording` is what is really spoken (the agent's own words, or what a
+    hook made of it; None: the content); `heard_chars` how many characters of that were heard (always the end of a
+    word). `attempts` is how often it was cut short or failed; `age` seconds since it was put, by the ledger's own clock,
+    at the time of reading; `reason` why it ended, or why it was last cut.
     """
 
     delivery: Delivery
@@ -123,7 +123,7 @@ class FencedError(LedgerError):
 class Move:
     """One step of one delivery's life. `wording`, `heard_chars` and `reason` are kept as they are when None.
 
-    `attempt`: this step begins to speak it (counts one attempt).
+    `attempt`: it was begun and came to nothing whole (counts one attempt).
     """
 
     id: str

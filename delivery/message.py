@@ -1,0 +1,69 @@
+"""A Message: what is spoken in one breath, and which of its characters belong to which delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Characters `start` to `end` of the message are characters `offset` onward of the delivery's wording."""
+
+    delivery: str
+    start: int
+    end: int
+    offset: int
+
+    def heard(self, chars: int) -> int:
+        """How much of the delivery's wording was heard when `chars` characters of the message were."""
+        return self.offset + min(max(chars - self.start, 0), self.end - self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing to say. `over`: also while the caller speaks. `to`: whose ear counts (None: everyone's who hears)."""
+
+    id: str
+    text: str
+    parts: tuple[Part, ...]
+    to: str | None = None
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A delivery's wording, of which `heard` characters were heard before."""
+
+    delivery: str
+    wording: str
+    heard: int = 0
+
+
+def compose(
+    id: str,
+    pieces: Sequence[Piece],
+    *,
+    separator: str = " ",
+    resuming: str = "",
+    to: str | None = None,
+    over: bool = False,
+) -> Message:
+    """Put what was not yet heard of `pieces` into one message; `resuming` is said before a piece that goes on."""
+    text = ""
+    parts = []
+    for piece in pieces:
+        offset = piece.heard + _blank(piece.wording[piece.heard :])
+        if text:
+            text += separator
+        if piece.heard:
+            text += resuming
+        start = len(text)
+        text += piece.wording[offset:]
+        parts.append(Part(piece.delivery, start, len(text), offset))
+    return Message(id, text, tuple(parts), to, over)
+
+
+def _blank(text: str) -> int:
+    """How many white characters `text` begins with."""
+    return len(text) - len(text.lstrip())

@@ -1,0 +1,75 @@
+"""A Receipt: what became of a delivery, to be awaited in any process, before or after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from delivery.ledger import Entry, Ledger, LedgerError, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a delivery. `heard` and `remainder` are its wording, split where the caller stopped hearing it."""
+
+    id: str
+    status: Status
+    heard: str
+    remainder: str
+    reason: str = ""
+
+
+class Receipt:
+    """Awaiting it gives the `Outcome`, once the delivery has come to its end. An interruption is no end.
+
+    It reads the ledger, so it can be made for any id at any time, also by another process.
+    """
+
+    def __init__(self, id: str, ledger: Ledger) -> None:
+        self.id = id
+        self._ledger = ledger
+
+    def __repr__(self) -> str:
+        return f"Receipt({self.id!r})"
+
+    def __await__(self) -> Generator[Any, None, Outcome]:
+        return self._end().__await__()
+
+    async def entry(self) -> Entry:
+        """How it stands now. Raises LedgerError when the id is not known."""
+        entry = await self._ledger.get(self.id)
+        if entry is None:
+            raise LedgerError(f"no delivery has the id {self.id!r}")
+        return entry
+
+    async def status(self) -> Status:
+        """Where it stands now."""
+        return (await self.entry()).status
+
+    async def queued(self) -> Receipt:
+        """Returns when it is durable (it is, once the ledger has it)."""
+        await self.entry()
+        return self
+
+    async def _end(self) -> Outcome:
+        changed = asyncio.Event()
+        entry = await self.entry()
+        room = entry.delivery.room
+
+        def notice(where: str) -> None:
+            if where in (room, "*"):
+                changed.set()
+
+        stop = self._ledger.subscribe(notice)
+        try:
+            while not (entry := await self.entry()).status.terminal:
+                await changed.wait()
+                changed.clear()
+        finally:
+            stop()
+        text = entry.delivery.content if entry.wording is None else entry.wording
+        return Outcome(
+            self.id, entry.status, text[: entry.heard_chars].strip(), text[entry.heard_chars :].strip(), entry.reason
+        )

@@ -1,0 +1,145 @@
+"""When a delivery may be spoken: Immediate, WaitForIdle, Queued, and yours. Pure policy, no state, no clock.
+
+A strategy has a written form, so that a delivery keeps its own over a restart; one that is not known any more is an
+error, never another strategy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any, ClassVar
+
+from delivery.ledger import Delivery
+from voice.floor import FloorState, FloorView
+
+LONGEST = 24 * 3600.0
+"""No wait of a strategy or delivery may be set longer than a day (seconds)."""
+
+
+class Strategy:
+    """Subclass as a frozen dataclass with a `name` of your own; its fields must be JSON.
+
+    A subclass is known by its name from the moment it is defined; two classes of one name are an error.
+    """
+
+    name: ClassVar[str]
+    merges: ClassVar[bool] = False
+    """Everything of the room that is due at the same time goes out as one message."""
+    talks_over: ClassVar[bool] = False
+    """It may be spoken over the caller, and cuts what the agent is saying."""
+    separator: str = " "
+    """What stands between merged texts."""
+    max_wait: float | None = 30.0
+    """Seconds after which the agent asks for the floor (None: never)."""
+
+    _known: ClassVar[dict[str, type[Strategy]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        name = cls.__dict__.get("name")
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"{cls.__name__}: a strategy needs a class attribute `name`, a non-empty string")
+        known = Strategy._known.get(name)
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise TypeError(f"{cls.__name__}: the strategy name {name!r} is taken by {known.__qualname__}")
+        Strategy._known[name] = cls
+
+    def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
+        """The loop time from which `delivery` may be spoken if the floor stays as it is; None: not on this floor."""
+        raise NotImplementedError
+
+    def written(self) -> dict[str, Any]:
+        """Its name and parameters as JSON."""
+        return {"name": self.name, **(asdict(self) if is_dataclass(self) else {})}
+
+
+@dataclass(frozen=True)
+class Immediate(Strategy):
+    """Now: cuts the agent and may talk over the caller; waits only for somebody who hears."""
+
+    name: ClassVar[str] = "immediate"
+    talks_over: ClassVar[bool] = True
+
+    def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
+        """At once, unless nobody hears."""
+        return None if floor.state is FloorState.EMPTY else now
+
+
+@dataclass(frozen=True)
+class WaitForIdle(Strategy):
+    """Once the floor has been open for `buffer` seconds without a break.
+
+    After `max_wait` seconds the agent asks for the floor at the next end of a caller's turn (None: it never asks).
+    """
+
+    name: ClassVar[str] = "wait_for_idle"
+    buffer: float = 1.0
+    max_wait: float | None = 30.0
+
+    def __post_init__(self) -> None:
+        seconds("buffer", self.buffer)
+        seconds("max_wait", self.max_wait)
+
+    def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
+        """`buffer` seconds after everything fell silent, and not before a pending question is over."""
+        return idle_since(floor, self.buffer)
+
+
+@dataclass(frozen=True)
+class Queued(Strategy):
+    """Like `WaitForIdle`, but all that is ready for the room by then goes out as one message."""
+
+    name: ClassVar[str] = "queued"
+    merges: ClassVar[bool] = True
+    buffer: float = 1.0
+    separator: str = " "
+    max_wait: float | None = 30.0
+
+    def __post_init__(self) -> None:
+        seconds("buffer", self.buffer)
+        seconds("max_wait", self.max_wait)
+
+    def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
+        """`buffer` seconds after everything fell silent, and not before a pending question is over."""
+        return idle_since(floor, self.buffer)
+
+
+def idle_since(floor: FloorView, buffer: float) -> float | None:
+    """When the floor will have been open for `buffer` seconds (loop time); None while it is not open."""
+    if not floor.open or floor.quiet_since is None:
+        return None
+    return max(floor.since, floor.quiet_since + buffer)
+
+
+def seconds(field: str, value: float | None) -> None:
+    """Check a length of time: None, or a finite number from 0 to a day. Raises ValueError naming `field`."""
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"{field}: {value!r} is not a number of seconds")
+    if not 0 <= value <= LONGEST:
+        raise ValueError(f"{field}: {value!r} s is out of range; give 0 to {LONGEST:.0f} seconds")
+
+
+def resolve(strategy: Strategy | str) -> Strategy:
+    """A strategy from itself or from its name. Raises ValueError listing the known names."""
+    if isinstance(strategy, Strategy):
+        return strategy
+    if not isinstance(strategy, str):
+        raise ValueError(f"strategy: {strategy!r} is neither a Strategy nor the name of one")
+    return read({"name": strategy})
+
+
+def read(written: Mapping[str, Any]) -> Strategy:
+    """A strategy from its written form. Raises ValueError when its name or a parameter is not known."""
+    params = dict(written)
+    name = params.pop("name", None)
+    cls = Strategy._known.get(name) if isinstance(name, str) else None
+    if cls is None:
+        raise ValueError(f"strategy: {name!r} is not known; known are {', '.join(sorted(Strategy._known))}")
+    try:
+        return cls(**params)
+    except TypeError as error:
+        raise ValueError(f"strategy {name!r}: {error}") from None
