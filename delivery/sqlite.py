@@ -1,0 +1,240 @@
+"""A Ledger in an SQLite file: what it acknowledged survives kill -9, and other processes see it."""
+# ruff: noqa: S608 (only names and constants of ours are written into SQL; every value is bound)
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from delivery.database import BUSY_TIMEOUT, NOW, Database
+from delivery.ledger import (
+    OPEN_STATUSES,
+    ConflictError,
+    Delivery,
+    Entry,
+    FencedError,
+    LedgerError,
+    Move,
+    QueueFullError,
+    Status,
+)
+from delivery.record import after, orphaned, read, same, written
+
+log = logging.getLogger(__name__)
+
+POLL = 0.25
+"""Seconds between two looks for other processes' writes."""
+
+_VERSIONS = [
+    """
+    CREATE TABLE rooms (
+        room TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        taken_at REAL NOT NULL
+    );
+    CREATE TABLE deliveries (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        room TEXT NOT NULL,
+        content TEXT NOT NULL,
+        strategy TEXT NOT NULL,
+        addressee TEXT,
+        task TEXT,
+        priority INTEGER NOT NULL,
+        ttl REAL,
+        supersedes TEXT,
+        max_wait REAL,
+        on_interrupt TEXT NOT NULL,
+        speak_as TEXT NOT NULL,
+        fold INTEGER NOT NULL,
+        metadata TEXT NOT NULL,
+        traceparent TEXT,
+        status TEXT NOT NULL,
+        wording TEXT,
+        heard_chars INTEGER NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        reason TEXT NOT NULL DEFAULT '',
+        epoch INTEGER NOT NULL DEFAULT 0,
+        put_at REAL NOT NULL,
+        moved_at REAL NOT NULL
+    );
+    CREATE INDEX deliveries_by_room ON deliveries (room, status, seq);
+    """,
+]
+
+_SELECT = f"SELECT *, max(0.0, {NOW} - put_at) AS age FROM deliveries "
+
+
+class SqliteLedger:
+    """Deliveries and rooms in the file at `path`, whose directory must be there.
+
+    `poll` is the time in seconds between two looks for what other processes wrote, while somebody subscribes.
+    `busy_timeout` is how long in seconds another program's lock is waited for. Ages are by the database's clock.
+    """
+
+    def __init__(self, path: str | Path, *, poll: float = POLL, busy_timeout: float = BUSY_TIMEOUT) -> None:
+        self.database = Database(path, busy_timeout=busy_timeout)
+        self._poll = poll
+        self._subscribers: dict[object, Callable[[str], None]] = {}
+        self._polling: asyncio.Task[None] | None = None
+        self._seen_version = 0
+
+    async def open(self) -> None:
+        """Open the file and bring its tables up to date. Raises LedgerError naming path and fix."""
+        await self.database.open()
+        try:
+            await self.database.migrate("deliveries", _VERSIONS)
+            self._seen_version = await self.database.read(_data_version)
+        except BaseException:
+            await self.database.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Stop looking for other processes' writes, finish our own, close the file."""
+        self._subscribers.clear()
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait([self._polling])
+            self._polling = None
+        await self.database.aclose()
+
+    async def take_room(self, room: str, owner: str) -> int:
+        """Own `room`: its reserved and speaking deliveries are queued again, older owners are fenced."""
+
+        def take(connection: sqlite3.Connection) -> int:
+            row = connection.execute(
+                f"INSERT INTO rooms VALUES (?, ?, 1, {NOW}) ON CONFLICT (room) DO UPDATE "
+                "SET owner = excluded.owner, epoch = epoch + 1, taken_at = excluded.taken_at RETURNING epoch",
+                (room, owner),
+            ).fetchone()
+            epoch: int = row["epoch"]
+            for entry in _entries(connection, room, [Status.RESERVED, Status.SPEAKING], -1):
+                _keep(connection, orphaned(entry), epoch)
+            return epoch
+
+        return await self.database.write(take)
+
+    async def put(self, delivery: Delivery, *, limit: int = 1000) -> bool:
+        """Queue `delivery`; False when it is there already."""
+        row = written(delivery)
+        fields = ", ".join(row)
+        marks = ", ".join(f":{field}" for field in row)
+        insert = (
+            f"INSERT INTO deliveries ({fields}, status, put_at, moved_at) "
+            f"VALUES ({marks}, 'queued', {NOW}, {NOW}) ON CONFLICT (id) DO NOTHING"
+        )
+
+        def queue(connection: sqlite3.Connection) -> bool:
+            if connection.execute(insert, row).rowcount == 0:
+                known = connection.execute("SELECT * FROM deliveries WHERE id = ?", (delivery.id,)).fetchone()
+                if not same(dict(known), row):
+                    raise ConflictError(f"delivery id {delivery.id!r} was used before with other content")
+                return False
+            if _count_open(connection, delivery.room) > limit:
+                raise QueueFullError(f"room {delivery.room!r} already has {limit} open deliveries")
+            return True
+
+        return await self.database.write(queue, then=lambda new: self._tell(delivery.room) if new else None)
+
+    async def move(self, room: str, epoch: int, moves: Sequence[Move]) -> None:
+        """Make all of `moves`, or none."""
+
+        def step(connection: sqlite3.Connection) -> None:
+            owned = connection.execute("SELECT epoch FROM rooms WHERE room = ?", (room,)).fetchone()
+            if owned is None or owned["epoch"] != epoch:
+                raise FencedError(f"room {room!r} was taken over: epoch {epoch} is old")
+            for move in moves:
+                entry = _get(connection, move.id)
+                if entry is None or entry.delivery.room != room:
+                    raise LedgerError(f"no delivery {move.id!r} in room {room!r}")
+                if not entry.status.terminal:
+                    _keep(connection, after(entry, move), epoch)
+
+        await self.database.write(step, then=lambda _: self._tell(room))
+
+    async def entries(self, room: str, statuses: Iterable[Status] | None = None, limit: int = 1000) -> list[Entry]:
+        """The room's deliveries in order of arrival (default: the open ones)."""
+        wanted = sorted(OPEN_STATUSES if statuses is None else set(statuses))
+        return await self.database.read(lambda connection: _entries(connection, room, wanted, limit))
+
+    async def get(self, id: str) -> Entry | None:
+        """One delivery, or None."""
+        return await self.database.read(lambda connection: _get(connection, id))
+
+    def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
+        """Call `on_change(room)` in the loop after our own writes, `on_change("*")` after another process's."""
+        key = object()
+        self._subscribers[key] = on_change
+        if self._polling is None:
+            self._polling = asyncio.get_running_loop().create_task(self._watch())
+
+        def stop() -> None:
+            self._subscribers.pop(key, None)
+            if not self._subscribers and self._polling is not None:
+                self._polling.cancel()
+                self._polling = None
+
+        return stop
+
+    def _tell(self, room: str) -> None:
+        loop = asyncio.get_running_loop()
+        for on_change in self._subscribers.values():
+            loop.call_soon(on_change, room)
+
+    async def _watch(self) -> None:
+        """Look for other processes' commits: data_version changes with theirs, not with our own connection's."""
+        failed = False
+        while True:
+            await asyncio.sleep(self._poll)
+            try:
+                version = await self.database.read(_data_version)
+            except LedgerError as error:
+                if not failed:
+                    log.warning("cannot look for other processes' deliveries: %s", error)
+                failed = True
+                continue
+            failed = False
+            if version != self._seen_version:
+                self._seen_version = version
+                self._tell("*")
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
+def _count_open(connection: sqlite3.Connection, room: str) -> int:
+    wanted = sorted(OPEN_STATUSES)
+    marks = ", ".join("?" * len(wanted))
+    sql = f"SELECT count(*) FROM deliveries WHERE room = ? AND status IN ({marks})"
+    count: int = connection.execute(sql, (room, *wanted)).fetchone()[0]
+    return count
+
+
+def _entries(connection: sqlite3.Connection, room: str, statuses: Sequence[Status], limit: int) -> list[Entry]:
+    marks = ", ".join("?" * len(statuses))
+    sql = _SELECT + f"WHERE room = ? AND status IN ({marks}) ORDER BY seq LIMIT ?"
+    return [_entry(row) for row in connection.execute(sql, (room, *statuses, limit))]
+
+
+def _get(connection: sqlite3.Connection, id: str) -> Entry | None:
+    row = connection.execute(_SELECT + "WHERE id = ?", (id,)).fetchone()
+    return None if row is None else _entry(row)
+
+
+def _entry(row: sqlite3.Row) -> Entry:
+    kept = {field: row[field] for field in ("seq", "wording", "heard_chars", "attempts", "age", "reason")}
+    return Entry(delivery=read(dict(row)), status=Status(row["status"]), **kept)
+
+
+def _keep(connection: sqlite3.Connection, entry: Entry, epoch: int) -> None:
+    connection.execute(
+        "UPDATE deliveries SET status = ?, wording = ?, heard_chars = ?, attempts = ?, reason = ?, epoch = ?, "
+        f"moved_at = {NOW} WHERE id = ?",
+        (entry.status, entry.wording, entry.heard_chars, entry.attempts, entry.reason, epoch, entry.delivery.id),
+    )
