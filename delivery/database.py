@@ -140,6 +140,8 @@ class Database:
                     f"{self.path}: its {part} are in format {version}, this release knows {len(versions)}; "
                     "a newer sottovoce wrote it: upgrade, or name another file"
                 )
+            if version == len(versions):
+                return
             for script in versions[version:]:
                 for statement in filter(str.strip, script.split(";")):
                     connection.execute(statement)

@@ -1,0 +1,464 @@
+"""What every ledger promises: one suite over all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from delivery.ledger import (
+    ConflictError,
+    Delivery,
+    Entry,
+    FencedError,
+    Ledger,
+    LedgerError,
+    Move,
+    OnInterrupt,
+    QueueFullError,
+    SpeakAs,
+    Status,
+)
+from delivery.memory import MemoryLedger
+from delivery.sqlite import SqliteLedger
+from voice.clock import VirtualLoop, run
+
+Script = Callable[[Ledger], Awaitable[None]]
+
+ENDS = [status for status in Status if status.terminal]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
+    return MemoryLedger() if request.param == "memory" else SqliteLedger(tmp_path / "ledger.db")
+
+
+def play(ledger: Ledger, script: Script) -> None:
+    async def main() -> None:
+        await ledger.open()
+        try:
+            await script(ledger)
+        finally:
+            await ledger.aclose()
+
+    run(main())
+
+
+def result(id: str = "one", **fields: Any) -> Delivery:
+    given = {"room": "lobby", "content": f"the answer to {id}", "strategy": {"name": "wait_for_idle", "buffer": 1.0}}
+    return Delivery(id=id, **{**given, **fields})
+
+
+async def entry(ledger: Ledger, id: str = "one") -> Entry:
+    found = await ledger.get(id)
+    assert found is not None
+    return found
+
+
+def test_what_was_put_is_read_back_whole(ledger: Ledger) -> None:
+    full = Delivery(
+        id="t1:result:0",
+        room="lobby",
+        content="Zoë said:\n“42” \N{OK HAND SIGN}",
+        strategy={"name": "queued", "buffer": 0.5, "separator": "; "},
+        to="ann",
+        task="t1",
+        priority=-3,
+        ttl=60.5,
+        supersedes="weather",
+        max_wait=None,
+        on_interrupt=OnInterrupt.DROP,
+        speak_as=SpeakAs.AGENT,
+        fold=False,
+        metadata={"deep": [1, None, {"x": True}]},
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    )
+
+    async def script(ledger: Ledger) -> None:
+        assert await ledger.put(full)
+        kept = await entry(ledger, full.id)
+        assert kept == Entry(full, Status.QUEUED, kept.seq, age=kept.age)
+        assert [replace(e, age=kept.age) for e in await ledger.entries("lobby")] == [kept]
+        assert await ledger.get("nobody") is None
+
+    play(ledger, script)
+
+
+def test_the_same_delivery_is_kept_once(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        assert await ledger.put(result()) is True
+        assert await ledger.put(result()) is False
+        assert await ledger.put(result(traceparent="another-trace", priority=9)) is False
+        assert (await entry(ledger)).delivery == result()
+
+    play(ledger, script)
+
+
+@pytest.mark.parametrize("other", [{"content": "else"}, {"room": "attic"}, {"to": "bob"}], ids=str)
+def test_one_id_with_other_content_is_a_conflict(ledger: Ledger, other: dict[str, str]) -> None:
+    async def script(ledger: Ledger) -> None:
+        await ledger.put(result())
+        with pytest.raises(ConflictError, match="'one'"):
+            await ledger.put(result(**other))
+        assert (await entry(ledger)).delivery == result()
+        assert await ledger.entries("attic") == []
+
+    play(ledger, script)
+
+
+def test_many_at_once_put_one_delivery_once(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        new = await asyncio.gather(*(ledger.put(result()) for _ in range(20)))
+        assert sorted(new) == [False] * 19 + [True]
+
+    play(ledger, script)
+
+
+def test_a_full_room_says_so_and_other_rooms_do_not_care(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        for id in ("one", "two"):
+            await ledger.put(result(id), limit=2)
+        with pytest.raises(QueueFullError, match=r"'lobby'.*2"):
+            await ledger.put(result("three"), limit=2)
+        assert await ledger.get("three") is None
+        assert await ledger.put(result("two"), limit=2) is False
+        assert await ledger.put(result("four", room="attic"), limit=2)
+        epoch = await ledger.take_room("lobby", "me")
+        await ledger.move("lobby", epoch, [Move("one", Status.HEARD)])
+        assert await ledger.put(result("three"), limit=2)
+
+    play(ledger, script)
+
+
+def test_a_burst_does_not_slip_past_the_limit(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        puts = (ledger.put(result(f"d{n}"), limit=5) for n in range(20))
+        outcomes = await asyncio.gather(*puts, return_exceptions=True)
+        assert [o for o in outcomes if o is True] == [True] * 5
+        assert sum(isinstance(o, QueueFullError) for o in outcomes) == 15
+        assert len(await ledger.entries("lobby")) == 5
+
+    play(ledger, script)
+
+
+def test_entries_come_in_order_of_arrival_by_status_and_limit(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        for id in "cabd":
+            await ledger.put(result(id))
+        await ledger.put(result("x", room="attic"))
+        epoch = await ledger.take_room("lobby", "me")
+        await ledger.move("lobby", epoch, [Move("a", Status.SPEAKING), Move("b", Status.EXPIRED)])
+
+        async def ids(*args: Any, **kwargs: Any) -> str:
+            return "".join(e.delivery.id for e in await ledger.entries("lobby", *args, **kwargs))
+
+        assert await ids() == "cad"
+        assert await ids(limit=2) == "ca"
+        assert await ids([Status.EXPIRED]) == "b"
+        assert await ids(list(Status)) == "cabd"
+        assert await ids([]) == ""
+        assert await ids(iter([Status.QUEUED])) == "cd"
+        seqs = [e.seq for e in await ledger.entries("lobby", list(Status))]
+        assert seqs == sorted(set(seqs))
+
+    play(ledger, script)
+
+
+def test_a_life_step_by_step(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        await ledger.put(result(content="one two three four"))
+        epoch = await ledger.take_room("lobby", "me")
+
+        async def step(move: Move) -> tuple[Status, str | None, int, int, str]:
+            await ledger.move("lobby", epoch, [move])
+            e = await entry(ledger)
+            return e.status, e.wording, e.heard_chars, e.attempts, e.reason
+
+        words = "well, one two"
+        assert await step(Move("one", Status.RESERVED)) == ("reserved", None, 0, 0, "")
+        assert await step(Move("one", Status.SPEAKING, words, attempt=True)) == ("speaking", words, 0, 1, "")
+        assert await step(Move("one", Status.SPEAKING, heard_chars=5)) == ("speaking", words, 5, 1, "")
+        cut = Move("one", Status.QUEUED, heard_chars=9, reason="barge-in")
+        assert await step(cut) == ("queued", words, 9, 1, "barge-in")
+        assert await step(Move("one", Status.SPEAKING, attempt=True)) == ("speaking", words, 9, 2, "barge-in")
+        assert await step(Move("one", Status.HEARD, heard_chars=13, reason="")) == ("heard", words, 13, 2, "")
+
+    play(ledger, script)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_ended_stays_as_it_is(ledger: Ledger, end: Status) -> None:
+    async def script(ledger: Ledger) -> None:
+        await ledger.put(result())
+        await ledger.put(result("two"))
+        epoch = await ledger.take_room("lobby", "me")
+        await ledger.move("lobby", epoch, [Move("one", end, reason="that is that")])
+        again = Move("one", Status.SPEAKING, heard_chars=3, reason="late", attempt=True)
+        await ledger.move("lobby", epoch, [again, Move("two", Status.RESERVED)])
+        one = await entry(ledger)
+        assert (one.status, one.heard_chars, one.attempts, one.reason) == (end, 0, 0, "that is that")
+        assert (await entry(ledger, "two")).status is Status.RESERVED
+        assert await ledger.put(result()) is False
+
+    play(ledger, script)
+
+
+def test_an_old_owner_writes_nothing(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        await ledger.put(result())
+        old = await ledger.take_room("lobby", "me")
+        new = await ledger.take_room("lobby", "me again")
+        assert new > old
+        for epoch in (old, new + 1, 0):
+            with pytest.raises(FencedError, match="'lobby'"):
+                await ledger.move("lobby", epoch, [Move("one", Status.SPEAKING)])
+        with pytest.raises(FencedError):
+            await ledger.move("attic", new, [])
+        assert (await entry(ledger)).status is Status.QUEUED
+        await ledger.move("lobby", new, [Move("one", Status.SPEAKING)])
+        assert (await entry(ledger)).status is Status.SPEAKING
+
+    play(ledger, script)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Move("nobody", Status.HEARD),
+        Move("elsewhere", Status.HEARD),
+        Move("two", Status.HEARD, heard_chars=-1),
+        Move("two", Status.HEARD, heard_chars=999),
+        Move("two", Status.SPEAKING, wording="short", heard_chars=6),
+    ],
+    ids=str,
+)
+def test_moves_are_made_all_or_none(ledger: Ledger, wrong: Move) -> None:
+    async def script(ledger: Ledger) -> None:
+        await ledger.put(result("one"))
+        await ledger.put(result("two"))
+        await ledger.put(result("elsewhere", room="attic"))
+        epoch = await ledger.take_room("lobby", "me")
+        with pytest.raises(LedgerError, match=wrong.id):
+            await ledger.move("lobby", epoch, [Move("one", Status.HEARD), wrong])
+        for id in ("one", "two", "elsewhere"):
+            assert (await entry(ledger, id)).status is Status.QUEUED
+
+    play(ledger, script)
+
+
+def test_taking_a_room_queues_again_what_its_last_owner_held(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        for id in ("spoken", "held", "waiting", "done"):
+            await ledger.put(result(id))
+        await ledger.put(result("other", room="attic"))
+        epoch = await ledger.take_room("lobby", "me")
+        attic = await ledger.take_room("attic", "me")
+        await ledger.move(
+            "lobby",
+            epoch,
+            [
+                Move("spoken", Status.SPEAKING, wording="in my own words", heard_chars=5, attempt=True),
+                Move("held", Status.RESERVED),
+                Move("done", Status.HEARD),
+            ],
+        )
+        await ledger.move("attic", attic, [Move("other", Status.SPEAKING)])
+        await ledger.take_room("lobby", "you")
+        spoken = await entry(ledger, "spoken")
+        assert (spoken.status, spoken.heard_chars, spoken.attempts) == (Status.QUEUED, 5, 1)
+        assert spoken.wording == "in my own words"
+        assert "gone" in spoken.reason
+        held = await entry(ledger, "held")
+        assert (held.status, held.reason) == (Status.QUEUED, "")
+        assert (await entry(ledger, "done")).status is Status.HEARD
+        assert (await entry(ledger, "other")).status is Status.SPEAKING
+
+    play(ledger, script)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"id": ""},
+        {"id": "x" * 257},
+        {"room": "\n"},
+        {"content": "  "},
+        {"content": "x" * 100_001},
+        {"content": "half a \ud83d"},
+        {"content": None},
+        {"strategy": {"name": object()}},
+        {"strategy": {"buffer": float("nan")}},
+        {"metadata": {"x": "y" * 70_000}},
+        {"to": ""},
+        {"ttl": -1.0},
+        {"ttl": float("inf")},
+        {"max_wait": "soon"},
+        {"priority": 2**40},
+        {"on_interrupt": "shrug"},
+    ],
+    ids=lambda bad: f"{next(iter(bad))}-{str(next(iter(bad.values())))[:12]}",
+)
+def test_what_could_not_be_kept_is_refused_by_name(ledger: Ledger, bad: dict[str, Any]) -> None:
+    field = next(iter(bad))
+
+    async def script(ledger: Ledger) -> None:
+        with pytest.raises(ValueError, match="OnInterrupt" if field == "on_interrupt" else field):
+            await ledger.put(result(**bad))
+        assert await ledger.entries("lobby") == []
+
+    play(ledger, script)
+
+
+def test_subscribers_hear_of_every_change_once_it_is_made(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        heard: list[str] = []
+        stop = ledger.subscribe(lambda room: heard.append(f"a:{room}"))
+        ledger.subscribe(lambda room: heard.append(f"b:{room}"))
+
+        async def told() -> list[str]:
+            await asyncio.sleep(0)
+            said, heard[:] = list(heard), []
+            return sorted(said)
+
+        await ledger.put(result())
+        assert await told() == ["a:lobby", "b:lobby"]
+        await ledger.put(result())
+        assert await told() == []
+        epoch = await ledger.take_room("lobby", "me")
+        await ledger.move("lobby", epoch, [Move("one", Status.RESERVED)])
+        assert await told() == ["a:lobby", "b:lobby"]
+        stop()
+        stop()
+        await ledger.put(result("two", room="attic"))
+        assert await told() == ["b:attic"]
+
+    play(ledger, script)
+
+
+def test_a_put_nobody_waits_for_any_more_is_told_all_the_same(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        heard: list[str] = []
+        ledger.subscribe(heard.append)
+        put = asyncio.create_task(ledger.put(result()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        put.cancel()
+        await asyncio.wait([put])
+        await ledger.entries("lobby")
+        await asyncio.sleep(0)
+        assert heard == (["lobby"] if await ledger.get("one") else [])
+
+    play(ledger, script)
+
+
+def test_a_closed_ledger_says_so(ledger: Ledger) -> None:
+    async def script() -> None:
+        for _ in range(2):
+            for ask in (
+                ledger.put(result()),
+                ledger.take_room("lobby", "me"),
+                ledger.move("lobby", 1, []),
+                ledger.entries("lobby"),
+                ledger.get("one"),
+            ):
+                with pytest.raises(LedgerError, match=r"closed.*open"):
+                    await ask
+            await ledger.open()
+            await ledger.aclose()
+            await ledger.aclose()
+
+    run(script())
+
+
+def test_a_ledger_opened_again_has_what_it_had(ledger: Ledger) -> None:
+    async def before(ledger: Ledger) -> None:
+        await ledger.put(result())
+        assert await ledger.take_room("lobby", "me") == 1
+
+    async def afterwards(ledger: Ledger) -> None:
+        assert [e.delivery for e in await ledger.entries("lobby")] == [result()]
+        assert await ledger.take_room("lobby", "me") == 2
+
+    play(ledger, before)
+    play(ledger, afterwards)
+
+
+class TwoLedgers(RuleBasedStateMachine):
+    """Whatever is asked of them, the SQLite ledger answers as the one in memory does."""
+
+    ids = st.sampled_from(["a", "b", "c", "d"])
+    rooms = st.sampled_from(["lobby", "attic"])
+    moves = st.builds(
+        Move,
+        id=ids,
+        status=st.sampled_from(Status),
+        wording=st.sampled_from([None, "in other words"]),
+        heard_chars=st.sampled_from([None, 0, 3, 14]),
+        reason=st.sampled_from([None, "", "barge-in"]),
+        attempt=st.booleans(),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner(loop_factory=VirtualLoop)
+        self.memory = MemoryLedger()
+        self.sqlite = SqliteLedger(self.directory / f"{next(self.numbers)}.db")
+        self.runner.run(self.memory.open())
+        self.runner.run(self.sqlite.open())
+
+    directory: Path
+    numbers = iter(range(10**9))
+
+    def both(self, ask: Callable[[Ledger], Any]) -> Any:
+        answers = []
+        for ledger in (self.memory, self.sqlite):
+            try:
+                answers.append(self.runner.run(ask(ledger)))
+            except LedgerError as error:
+                answers.append((type(error), str(error)))
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    @rule(id=ids, room=rooms, content=st.sampled_from(["some words", "other words"]), limit=st.integers(1, 3))
+    def put(self, id: str, room: str, content: str, limit: int) -> None:
+        self.both(lambda ledger: ledger.put(result(id, room=room, content=content), limit=limit))
+
+    @rule(room=rooms)
+    def take_room(self, room: str) -> None:
+        self.both(lambda ledger: ledger.take_room(room, "me"))
+
+    @rule(room=rooms, epoch=st.integers(0, 3), moves=st.lists(moves, max_size=3))
+    def move(self, room: str, epoch: int, moves: list[Move]) -> None:
+        self.both(lambda ledger: ledger.move(room, epoch, moves))
+
+    @rule()
+    def open_again(self) -> None:
+        self.both(lambda ledger: ledger.aclose())
+        self.both(lambda ledger: ledger.open())
+
+    @invariant()
+    def they_hold_the_same(self) -> None:
+        async def all_of(ledger: Ledger) -> list[Entry]:
+            found = [*await ledger.entries("lobby", list(Status)), *await ledger.entries("attic", list(Status))]
+            return [replace(e, age=0.0, seq=n) for n, e in enumerate(found)]
+
+        self.both(all_of)
+
+    def teardown(self) -> None:
+        self.runner.run(self.sqlite.aclose())
+        self.runner.close()
+
+
+def test_sqlite_answers_as_memory_does(tmp_path: Path) -> None:
+    TwoLedgers.directory = tmp_path
+    limits = settings(
+        max_examples=60, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    run_state_machine_as_test(TwoLedgers, settings=limits)
