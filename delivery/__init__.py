@@ -1,1 +1,20 @@
 """Decide when a result is spoken, and see that it is heard."""
+
+from delivery.ledger import Delivery, Entry, LedgerError, OnInterrupt, SpeakAs, Status
+from delivery.receipt import Outcome, Receipt
+from delivery.strategies import Immediate, Queued, Strategy, WaitForIdle
+
+__all__ = [
+    "Delivery",
+    "Entry",
+    "Immediate",
+    "LedgerError",
+    "OnInterrupt",
+    "Outcome",
+    "Queued",
+    "Receipt",
+    "SpeakAs",
+    "Status",
+    "Strategy",
+    "WaitForIdle",
+]

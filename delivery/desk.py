@@ -20,6 +20,7 @@ from delivery.signals import (
     Action,
     Ask,
     Audience,
+    Carried,
     FloorMoved,
     Fold,
     FoldAnswered,
@@ -148,6 +149,10 @@ class Desk:
     def cancel(self, id: str) -> None:
         """The delivery is not wanted any more; if it is being spoken, it stops."""
         self._handle(Withdrawn(id), self._loop.time())
+
+    def carry(self, id: str, heard: bool | None = None) -> None:
+        """The agent's reply carries the delivery; `heard` (at the reply's end): whether it was heard whole."""
+        self._handle(Carried(id, heard), self._loop.time())
 
     def reason(self, id: str) -> str:
         """Why the delivery waits ("": it is being spoken, or is not here)."""

@@ -89,8 +89,8 @@ class Entry:
 
     `seq` is its place in the order of arrival. `wording` is what is really spoken (the agent's own words, or what a
     hook made of it; None: the content); `heard_chars` how many characters of that were heard (always the end of a
-    word). `attempts` is how often it was cut short or failed; `age` seconds since it was put, by the ledger's own clock,
-    at the time of reading; `reason` why it ended, or why it was last cut.
+    word). `attempts` is how often it was cut short or failed; `age` is seconds since it was put, by the ledger's own
+    clock, at the time of reading; `reason` why it ended, or why it was last cut.
     """
 
     delivery: Delivery
@@ -165,8 +165,10 @@ class Ledger(Protocol):
         """
         ...
 
-    async def entries(self, room: str, statuses: Iterable[Status] | None = None, limit: int = 1000) -> list[Entry]:
-        """The room's deliveries in order of arrival (default: the open ones)."""
+    async def entries(
+        self, room: str, statuses: Iterable[Status] | None = None, limit: int = 1000, *, newest: bool = False
+    ) -> list[Entry]:
+        """The room's deliveries in order of arrival (default: the open ones): the first `limit`, or the `newest`."""
         ...
 
     async def get(self, id: str) -> Entry | None: ...

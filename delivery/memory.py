@@ -84,11 +84,14 @@ class MemoryLedger:
         self._entries.update(changed)
         self._tell(room)
 
-    async def entries(self, room: str, statuses: Iterable[Status] | None = None, limit: int = 1000) -> list[Entry]:
-        """The room's deliveries in order of arrival (default: the open ones)."""
+    async def entries(
+        self, room: str, statuses: Iterable[Status] | None = None, limit: int = 1000, *, newest: bool = False
+    ) -> list[Entry]:
+        """The room's deliveries in order of arrival (default: the open ones): the first `limit`, or the `newest`."""
         self._open_loop()
         wanted = OPEN_STATUSES if statuses is None else frozenset(statuses)
-        return [self._aged(entry) for entry in self._of(room, wanted)[:limit]]
+        found = self._of(room, wanted)
+        return [self._aged(entry) for entry in (found[-limit:] if newest else found[:limit])]
 
     async def get(self, id: str) -> Entry | None:
         """One delivery, or None."""

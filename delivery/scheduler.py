@@ -18,6 +18,7 @@ from delivery.signals import (
     Action,
     Ask,
     Audience,
+    Carried,
     FloorMoved,
     Fold,
     FoldAnswered,
@@ -98,6 +99,7 @@ class Scheduler:
     _now: float = float("-inf")
     _floor: FloorView = NOBODY_YET
     _hearing: frozenset[str] = frozenset()
+    _carried: dict[str, bool | None] = field(default_factory=dict)
     _items: dict[str, _Item] = field(default_factory=dict)
     _queue: list[_Item] = field(default_factory=list)
     _speaking: dict[str, Message] = field(default_factory=dict)
@@ -184,6 +186,9 @@ class Scheduler:
                 self._ask(actions)
             case Withdrawn(id):
                 self._withdraw(id, actions)
+            case Carried(id, heard):
+                self._carried[id] = heard
+                self._settle_carried(id, actions)
             case Ready() | NotReady() | Refused() | FoldAnswered():
                 self._answer(event, actions)
 
@@ -205,6 +210,7 @@ class Scheduler:
         insort(self._queue, item, key=lambda i: i.order)
         if delivery.supersedes is not None:
             self._supersede(delivery.supersedes, actions)
+        self._settle_carried(delivery.id, actions)
         if delivery.id in self._items and not item.message:
             self._offer(item, actions)
             self._cut_in(item, actions)
@@ -217,6 +223,15 @@ class Scheduler:
                 item.end_as = item.end_as or Status.SUPERSEDED
             else:
                 self._settle(item, Status.SUPERSEDED, f"by {same[-1].delivery.id}", actions)
+
+    def _settle_carried(self, id: str, actions: list[Action]) -> None:
+        """What the reply carried was heard with it, or is owed like anything else."""
+        item, heard = self._items.get(id), self._carried.get(id)
+        if item is None or item.message or heard is None:
+            return
+        del self._carried[id]
+        if heard:
+            self._hear(id, len(item.text), actions)
 
     def _withdraw(self, id: str, actions: list[Action]) -> None:
         item = self._items.get(id)
@@ -257,7 +272,7 @@ class Scheduler:
 
     def _due(self, item: _Item) -> float | None:
         """From when on the item may be spoken on the floor as it is (None: not on this floor)."""
-        if self._speaking and not self._may_cut(item):
+        if item.delivery.id in self._carried or (self._speaking and not self._may_cut(item)):
             return None
         if item.delivery.to is not None and item.delivery.to not in self._hearing:
             return None

@@ -80,6 +80,17 @@ class FoldAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """The agent's reply carries a delivery, which may not have been submitted yet. It is not spoken beside it.
+
+    `heard`: None while the reply lasts; then whether it was heard whole. If not, the delivery waits like any other.
+    """
+
+    id: str
+    heard: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """`chars` characters of a message have been heard."""
 
@@ -107,6 +118,7 @@ SchedulerEvent = (
     | NotReady
     | Refused
     | FoldAnswered
+    | Carried
     | Heard
     | SpeechOver
 )

@@ -156,10 +156,12 @@ class SqliteLedger:
 
         await self.database.write(step, then=lambda _: self._tell(room))
 
-    async def entries(self, room: str, statuses: Iterable[Status] | None = None, limit: int = 1000) -> list[Entry]:
-        """The room's deliveries in order of arrival (default: the open ones)."""
+    async def entries(
+        self, room: str, statuses: Iterable[Status] | None = None, limit: int = 1000, *, newest: bool = False
+    ) -> list[Entry]:
+        """The room's deliveries in order of arrival (default: the open ones): the first `limit`, or the `newest`."""
         wanted = sorted(OPEN_STATUSES if statuses is None else set(statuses))
-        return await self.database.read(lambda connection: _entries(connection, room, wanted, limit))
+        return await self.database.read(lambda connection: _entries(connection, room, wanted, limit, newest))
 
     async def get(self, id: str) -> Entry | None:
         """One delivery, or None."""
@@ -216,10 +218,13 @@ def _count_open(connection: sqlite3.Connection, room: str) -> int:
     return count
 
 
-def _entries(connection: sqlite3.Connection, room: str, statuses: Sequence[Status], limit: int) -> list[Entry]:
+def _entries(
+    connection: sqlite3.Connection, room: str, statuses: Sequence[Status], limit: int, newest: bool = False
+) -> list[Entry]:
     marks = ", ".join("?" * len(statuses))
-    sql = _SELECT + f"WHERE room = ? AND status IN ({marks}) ORDER BY seq LIMIT ?"
-    return [_entry(row) for row in connection.execute(sql, (room, *statuses, limit))]
+    sql = _SELECT + f"WHERE room = ? AND status IN ({marks}) ORDER BY seq {'DESC' if newest else ''} LIMIT ?"
+    found = [_entry(row) for row in connection.execute(sql, (room, *statuses, limit))]
+    return found[::-1] if newest else found
 
 
 def _get(connection: sqlite3.Connection, id: str) -> Entry | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -61,6 +61,6 @@ class Model(Protocol):
 
     def stream(
         self, messages: Sequence[Message], *, prompt: str = "", tools: Sequence[ToolSpec] = ()
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Answer the conversation so far. `prompt` is the system prompt."""
         ...

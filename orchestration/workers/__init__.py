@@ -1,1 +1,6 @@
 """What runs underneath the talk: one protocol, many patterns."""
+
+from orchestration.workers.fan_out import FanOut, Sequence
+from orchestration.workers.worker import AgentWorker, Context, FunctionWorker, Worker, worker
+
+__all__ = ["AgentWorker", "Context", "FanOut", "FunctionWorker", "Sequence", "Worker", "worker"]

@@ -1,0 +1,361 @@
+"""The Runtime: rooms, callers, deliveries and background tasks, put together. The composition root of the house."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from uuid import uuid4
+
+from delivery.ledger import Delivery, Ledger, LedgerError, OnInterrupt, SpeakAs
+from delivery.receipt import Receipt
+from delivery.strategies import Strategy, WaitForIdle, resolve, seconds
+from orchestration.engines.engine import Task, TaskEngine, TaskStatus
+from orchestration.hooks import Hook, HookContext, HookEvent, HookExecution, Hooks, HookTrigger
+from orchestration.identity import Identities, valid_name
+from orchestration.room import Room
+from orchestration.session import Session
+from orchestration.strategies.orchestration import Orchestration
+from orchestration.tasks import TaskNews, Tasks
+from voice.channel import Channel
+from voice.leg import Leg
+
+if TYPE_CHECKING:
+    from orchestration.speech import Speech
+
+log = logging.getLogger("sottovoce.runtime")
+
+MAX_CONTENT = 20_000
+"""Most characters in one delivery: a quarter of an hour of talk; nobody listens to more."""
+MAX_ROOMS = 10_000
+"""Most rooms in one process."""
+
+
+class LiveChannel(Channel, Protocol):
+    """A channel that callers can be put on."""
+
+    async def serve(self, leg: Leg) -> None:
+        """Have the caller of this leg in the room until the leg ends."""
+        ...
+
+
+ChannelFactory = Callable[[Room], AbstractAsyncContextManager[LiveChannel]]
+
+
+class RoomError(Exception):
+    """A room cannot be used; the message says why and what to do."""
+
+
+_RENAMED = {"delivery_strategy": "delivery"}
+
+
+class Runtime:
+    """Use as `async with runtime:`; `sottovoce serve app:runtime` does that for you.
+
+    `orchestration` says who talks and who works; `delivery` when results are spoken. `state` is the directory of the
+    ledger and of the task engine (None: in memory, nothing survives). `speech` chooses the engines that hear and speak
+    (None: the best that this machine has). `ledger`, `engine`, `identities` and `channels` replace single parts.
+    """
+
+    def __init__(
+        self,
+        *,
+        orchestration: Orchestration | None = None,
+        delivery: Strategy | str | None = None,
+        speech: Speech | None = None,
+        state: str | Path | None = ".sottovoce",
+        ledger: Ledger | None = None,
+        engine: TaskEngine | None = None,
+        identities: Identities | None = None,
+        channels: ChannelFactory | None = None,
+        **unknown: Any,
+    ) -> None:
+        """Raises TypeError for unknown arguments, ValueError for an unknown strategy."""
+        for name in unknown:
+            hint = f"; it is called {_RENAMED[name]!r} here" if name in _RENAMED else ""
+            raise TypeError(f"Runtime got an unknown argument {name!r}{hint}")
+        self.orchestration = orchestration
+        self.delivery = WaitForIdle() if delivery is None else resolve(delivery)
+        self.speech = speech
+        self.hooks = Hooks()
+        self.owner = f"{os.getpid()}-{uuid4().hex[:8]}"
+        self._state = None if state is None else Path(state)
+        self._given = ledger, engine, identities
+        self._channels = channels
+        self._rooms: dict[str, Room] = {}
+        self._sessions: dict[str, Session] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._workers_of: list[Orchestration] = [orchestration] if orchestration else []
+        self._stack = AsyncExitStack()
+        self._group: asyncio.TaskGroup
+        self._open = False
+
+    # -- life
+
+    async def __aenter__(self) -> Self:
+        if self._open:
+            raise RuntimeError("this runtime is open already; use it in one `async with` at a time")
+        self.ledger, engine, self.identities = self._parts()
+        self.tasks = Tasks(engine, self.ledger, self._announce)
+        for orchestration in self._workers_of:
+            for worker in orchestration.workers():
+                self.tasks.register(worker)
+        async with AsyncExitStack() as stack:
+            await self.ledger.open()
+            stack.push_async_callback(self.ledger.aclose)
+            await self.identities.open()
+            stack.push_async_callback(self.identities.aclose)
+            if self._channels is None:
+                self._channels = await self._speaking()
+            self._group = asyncio.TaskGroup()
+            await stack.enter_async_context(self._group)
+            stack.callback(self._close_rooms)
+            await self.tasks.open()
+            stack.push_async_callback(self.tasks.aclose)
+            self._stack = stack.pop_all()
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = False
+        await self._stack.__aexit__(kind, error, trace)
+
+    def _close_rooms(self) -> None:
+        for session in self._sessions.values():
+            session.close()
+
+    def _parts(self) -> tuple[Ledger, TaskEngine, Identities]:
+        """Ledger, engine and identities: those given, or those of the state directory, or in memory."""
+        from orchestration.storage import in_directory, in_memory
+
+        parts = in_memory() if self._state is None else in_directory(self._state)
+        ledger, engine, identities = self._given
+        return ledger or parts.ledger, engine or parts.engine, identities or parts.identities
+
+    async def _speaking(self) -> ChannelFactory:
+        """Load the engines that hear and speak; they are shared by all rooms."""
+        from orchestration.speech import Speech
+
+        speech = self.speech or Speech()
+        await speech.prepare()
+        return speech.channel
+
+    # -- rooms
+
+    async def create_room(
+        self,
+        room_id: str | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        orchestration: Orchestration | Literal["default"] | None = "default",
+        delivery: Strategy | str | None = None,
+    ) -> Room:
+        """Make a room; `orchestration` and `delivery` override the runtime's (None: no orchestration).
+
+        Raises ValueError for a bad name, RoomError when it exists or there are too many.
+        """
+        name = valid_name(room_id if room_id is not None else uuid4().hex[:12], "room_id")
+        if name in self._rooms:
+            raise RoomError(f"room_id: the room {name!r} exists already; use get_room")
+        if len(self._rooms) >= MAX_ROOMS:
+            raise RoomError(f"there are {MAX_ROOMS} rooms in this process; close some")
+        chosen = self.orchestration if orchestration == "default" else orchestration
+        room = Room(
+            id=name,
+            delivery=self.delivery if delivery is None else resolve(delivery),
+            orchestration=chosen,
+            metadata=dict(metadata or {}),
+        )
+        self._rooms[name] = room
+        if chosen is not None:
+            if chosen not in self._workers_of:
+                self._workers_of.append(chosen)
+                for worker in chosen.workers():
+                    self.tasks.register(worker)
+            await chosen.install(self, name)
+        return room
+
+    def room(self, room_id: str) -> Room:
+        """A room that is there. Raises RoomError."""
+        try:
+            return self._rooms[room_id]
+        except KeyError:
+            raise RoomError(f"room_id: there is no room {room_id!r}; create_room makes one") from None
+
+    async def get_room(self, room_id: str) -> Room:
+        """A room; it is made when there is none."""
+        name = valid_name(room_id, "room_id")
+        return self._rooms.get(name) or await self.create_room(name)
+
+    async def close_room(self, room_id: str) -> None:
+        """End the room's talk: callers are hung up on; what is owed stays in the ledger."""
+        if session := self._sessions.get(room_id):
+            session.close()
+            await session.closed.wait()
+        self._rooms.pop(room_id, None)
+
+    def session(self, room_id: str) -> Session | None:
+        """The room's live talk, if there is one."""
+        return self._sessions.get(room_id)
+
+    async def join(self, room_id: str, leg: Leg) -> None:
+        """Have a caller in the room until their leg ends. The room is made, and its talk begun, where need be."""
+        session = await self.enter(room_id)
+        await session.serve(leg)
+
+    async def enter(self, room_id: str) -> Session:
+        """The room's live talk; begun if there is none."""
+        room = await self.get_room(room_id)
+        lock = self._locks.setdefault(room.id, asyncio.Lock())
+        async with lock:
+            session = self._sessions.get(room.id)
+            if session is not None and session.closing:
+                await session.closed.wait()
+                session = None
+            if session is None:
+                if self._channels is None or not self._open:
+                    raise RoomError("the runtime is not open; use `async with runtime`")
+                session = Session(self, room, self._channels)
+                opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._sessions[room.id] = session
+                self._group.create_task(self._run(session, opened))
+                await opened
+            return session
+
+    async def _run(self, session: Session, opened: asyncio.Future[None]) -> None:
+        """A room's talk. What goes wrong in one room stays in it."""
+        try:
+            await session.run(opened)
+        except Exception as error:
+            log.exception("room %s: its talk broke off", session.room.id)
+            if not opened.done():
+                opened.set_exception(RoomError(f"room {session.room.id!r} cannot be opened: {error}"))
+        finally:
+            if self._sessions.get(session.room.id) is session:
+                del self._sessions[session.room.id]
+            session.closed.set()
+
+    # -- deliveries
+
+    async def deliver(
+        self,
+        room_id: str,
+        content: str,
+        *,
+        strategy: Strategy | str | None = None,
+        id: str | None = None,
+        to: str | None = None,
+        priority: int = 0,
+        ttl: float | None = None,
+        supersedes: str | None = None,
+        max_wait: float | Literal["default"] | None = "default",
+        on_interrupt: OnInterrupt | str = OnInterrupt.RESUME,
+        speak_as: SpeakAs | str = SpeakAs.VERBATIM,
+        fold: bool = True,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Receipt:
+        """Have `content` spoken in the room when `strategy` says so; returns when that is durable.
+
+        `id` makes it idempotent: the same id with the same content is one delivery. Raises ValueError naming the field
+        that is wrong, and LedgerError when it cannot be stored (also: the id has other content, the queue is full).
+        """
+        room = await self.get_room(room_id)
+        chosen = room.delivery if strategy is None else resolve(strategy)
+        seconds("ttl", ttl)
+        wait = chosen.max_wait if max_wait == "default" else max_wait
+        seconds("max_wait", wait)
+        delivery = Delivery(
+            id=id or uuid4().hex,
+            room=room.id,
+            content=speakable(content),
+            strategy=chosen.written(),
+            to=to,
+            priority=priority,
+            ttl=ttl,
+            supersedes=supersedes,
+            max_wait=wait,
+            on_interrupt=OnInterrupt(on_interrupt),
+            speak_as=SpeakAs(speak_as),
+            fold=fold,
+            metadata=dict(metadata or {}),
+        )
+        await self.ledger.put(delivery)
+        return Receipt(delivery.id, self.ledger)
+
+    def receipt(self, id: str) -> Receipt:
+        """The receipt of any delivery, also of another process or of before a restart."""
+        return Receipt(id, self.ledger)
+
+    # -- tasks
+
+    async def delegate(self, room_id: str, worker: str, input: str, *, caller: str | None = None) -> Task:
+        """Begin background work; its result is delivered to the room, for `caller` (None: whoever is there)."""
+        room = await self.get_room(room_id)
+        task = await self.tasks.start(room.id, worker, speakable(input, "input"), strategy=room.delivery, caller=caller)
+        await self.fire(HookTrigger.ON_TASK_DELEGATED, room.id, task.id, input, {"worker": worker})
+        return task
+
+    def _announce(self, news: TaskNews) -> None:
+        """A task got on: tell the room's session and, at its end, the hooks."""
+        if session := self._sessions.get(news.task.room):
+            session.show_task(news)
+        if not news.part and news.status in (TaskStatus.DONE, TaskStatus.FAILED):
+            event = self.fire(
+                HookTrigger.ON_TASK_COMPLETED, news.task.room, news.task.id, news.task.input, {"error": news.error}
+            )
+            self._group.create_task(event)
+
+    # -- hooks
+
+    def hook(
+        self, trigger: HookTrigger, *, execution: HookExecution = HookExecution.ASYNC, priority: int = 0
+    ) -> Callable[[Hook], Hook]:
+        """Decorator: call this function `(event, context)` at that moment."""
+
+        def register(hook: Hook) -> Hook:
+            self.hooks.add(trigger, execution, priority, hook)
+            return hook
+
+        return register
+
+    async def fire(self, trigger: HookTrigger, room: str, id: str, text: str, metadata: Mapping[str, Any]) -> str:
+        """Call the hooks; returns the text, perhaps rewritten. Raises Refuse when a SYNC hook does."""
+        event = HookEvent(trigger, room, id, text, metadata)
+
+        async def beside(hook: Any) -> None:
+            await hook
+
+        return await self.hooks.run(event, HookContext(self, room), lambda hook: self._group.create_task(beside(hook)))
+
+    # -- what tools need
+
+    def speaker(self, room_id: str) -> str | None:
+        """The caller who is being answered in the room now."""
+        session = self._sessions.get(room_id)
+        return session.conversation.speaker if session else None
+
+    def carry(self, room_id: str, delivery: str) -> None:
+        """The reply that is being made carries this delivery: it counts as heard when the reply is heard whole."""
+        if session := self._sessions.get(room_id):
+            session.carry(delivery)
+
+
+def speakable(text: str, field: str = "content") -> str:
+    """A text that can be spoken. Raises ValueError when it is empty, too long or holds control characters."""
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"{field}: there is nothing in it to be said")
+    if len(text) > MAX_CONTENT:
+        raise ValueError(f"{field}: {len(text)} characters are too many; {MAX_CONTENT} can be said")
+    if any(not c.isprintable() and not c.isspace() for c in text):
+        raise ValueError(f"{field}: it holds control characters; remove them")
+    return " ".join(text.split())
+
+
+__all__ = ["ChannelFactory", "LedgerError", "LiveChannel", "RoomError", "Runtime", "speakable"]

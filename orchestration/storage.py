@@ -1,0 +1,39 @@
+"""Where a runtime remembers: a directory with the ledger, the names and the task engine's file, or memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from delivery.ledger import Ledger
+from orchestration.engines.engine import TaskEngine
+from orchestration.identity import Identities
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The parts that remember."""
+
+    ledger: Ledger
+    engine: TaskEngine
+    identities: Identities
+
+
+def in_memory() -> Storage:
+    """Nothing survives the process; for simulations."""
+    from delivery.memory import MemoryLedger
+    from orchestration.engines.memory import MemoryEngine
+    from orchestration.identity import MemoryIdentities
+
+    return Storage(MemoryLedger(), MemoryEngine(), MemoryIdentities())
+
+
+def in_directory(path: Path) -> Storage:
+    """Everything survives: SQLite files in `path`, which is made when the runtime opens."""
+    from delivery.sqlite import SqliteLedger
+    from orchestration.engines.local import LocalEngine
+    from orchestration.identity import SqliteIdentities
+
+    path.mkdir(parents=True, exist_ok=True)
+    ledger = SqliteLedger(path / "sottovoce.db")
+    return Storage(ledger, LocalEngine(path / "tasks.db"), SqliteIdentities(ledger.database))

@@ -1,0 +1,150 @@
+"""Workers: what runs underneath the talk. A coroutine function, an agent and each pattern of them are workers alike."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from orchestration.agent import Agent, run_tool
+from orchestration.engines.engine import Steps, Task, TaskResult
+from orchestration.models.model import Message, Role, TextDelta, ToolCall
+
+T = TypeVar("T")
+
+
+class Report(Protocol):
+    """Told of how a task, or a part of it, gets on: (part id, label, status, progress)."""
+
+    def __call__(self, part: str, label: str, status: str, progress: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a running worker has at hand: durable steps, progress to report, parts of its own.
+
+    `part` is the path of this worker inside the task; it keeps the steps of concurrent parts apart.
+    """
+
+    task: Task
+    steps: Steps
+    report: Report
+    part: str = ""
+    label: str = ""
+
+    async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work` once, even if the process dies and the task is resumed. Its value must be JSON."""
+        return await self.steps.step(f"{self.part}/{name}" if self.part else name, work)
+
+    def progress(self, text: str) -> None:
+        """Say how far it is, for the page and for "how is it going?"."""
+        self.report(self.part, self.label, "running", text)
+
+    async def run_part(self, name: str, worker: Worker, input: str) -> TaskResult:
+        """Run a worker as a part of this task. A failing part becomes a result with `error`."""
+        part = f"{self.part}/{name}" if self.part else name
+        inner = Context(self.task, self.steps, self.report, part, worker.label)
+        self.report(part, worker.label, "running", "")
+        try:
+            result = await worker.run(input, inner)
+        except Exception as error:
+            result = TaskResult("", error=f"{type(error).__name__}: {error}")
+        self.report(part, worker.label, "failed" if result.error else "done", "")
+        return result
+
+
+class Worker(Protocol):
+    """Something that does a job: `id` names it for good (resumed tasks look it up), `label` is for people."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+
+    async def run(self, input: str, context: Context) -> TaskResult:
+        """Do the job. Must be safe to begin again after a crash; what must not repeat goes in `context.step`."""
+        ...
+
+
+Job = Callable[[str, Context], Awaitable[TaskResult | str]]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionWorker:
+    """A plain coroutine function `(input, context) -> text or TaskResult` as a worker."""
+
+    id: str
+    job: Job
+    label: str
+
+    async def run(self, input: str, context: Context) -> TaskResult:
+        """Call it."""
+        result = await self.job(input, context)
+        return result if isinstance(result, TaskResult) else TaskResult(result)
+
+
+def worker(*, id: str | None = None, role: str = "") -> Callable[[Job], FunctionWorker]:
+    """Decorator: make a worker of a coroutine function. `role` is what people call it."""
+
+    def make(job: Job) -> FunctionWorker:
+        name = id or str(getattr(job, "__name__", "worker"))
+        return FunctionWorker(name, job, role or name)
+
+    return make
+
+
+@dataclass(frozen=True, slots=True)
+class AgentWorker:
+    """An agent at work: its model's answer is the result; each model call and each tool call is a step."""
+
+    agent: Agent
+
+    @property
+    def id(self) -> str:
+        """The agent's."""
+        return self.agent.id
+
+    @property
+    def label(self) -> str:
+        """The agent's role."""
+        return self.agent.role or self.agent.id
+
+    async def run(self, input: str, context: Context) -> TaskResult:
+        """Ask the model, run its tools, until it answers without one."""
+        messages = [Message(Role.USER, input)]
+        tools = {t.name: t for t in self.agent.tools}
+        for round_ in range(8):
+            text, calls = await context.step(f"model {round_}", lambda: self._ask(list(messages)))
+            made = tuple(ToolCall(id, name, arguments) for id, name, arguments in calls)
+            messages.append(Message(Role.ASSISTANT, text, made))
+            if not made:
+                return TaskResult(text.strip())
+            for call in made:
+                context.progress(call.name)
+
+                async def use(call: ToolCall = call) -> str:
+                    return (await run_tool(tools.get(call.name), call)).text
+
+                answer = await context.step(f"tool {round_} {call.id}", use)
+                messages.append(Message(Role.TOOL, answer, call=call.id))
+        return TaskResult(text.strip(), error="the model went on calling tools without an answer")
+
+    async def _ask(self, messages: list[Message]) -> tuple[str, list[tuple[str, str, dict[str, object]]]]:
+        text, calls = "", []
+        specs = [t.spec for t in self.agent.tools]
+        async for delta in self.agent.model.stream(messages, prompt=self.agent.prompt, tools=specs):
+            match delta:
+                case TextDelta(piece):
+                    text += piece
+                case ToolCall(id, name, arguments):
+                    calls.append((id, name, dict(arguments)))
+        return text, calls
+
+
+def as_worker(it: Worker | Agent) -> Worker:
+    """An agent becomes a worker; a worker is one. Raises TypeError for anything else."""
+    if isinstance(it, Agent):
+        return AgentWorker(it)
+    if callable(getattr(it, "run", None)) and isinstance(getattr(it, "id", None), str):
+        return it
+    raise TypeError(f"workers: {it!r} is neither an Agent nor a worker (decorate a coroutine function with @worker())")
