@@ -290,7 +290,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().set_default_executor(executor)
         self._pool = executor
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Wait for the default executor's threads. Time stands still meanwhile, so `timeout` never comes."""
         self._pool_closed = True
         with self.hold("the default executor's shutdown"):

@@ -1,0 +1,94 @@
+# What a person does with this project, one verb each; `make` alone lists them. Only pip and apt touch the network.
+
+VENV = .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+SOURCES = voice delivery orchestration tests examples
+
+.PHONY: help serve test check soak bench clean browser lint
+.DEFAULT_GOAL = help
+
+help:
+	@echo "make serve   install into $(VENV) and talk with the demo at http://localhost:8080"
+	@echo "make test    everything: format, lint, types, all tests, the real browser and kill -9 too"
+	@echo "make check   the same without browser and kill -9: for every save, at most three minutes"
+	@echo "make soak    the virtual-time tests with many more random cases, a fresh seed each time"
+	@echo "make bench   print every figure we state"
+	@echo "make clean   remove $(VENV) and everything that was built"
+	@echo
+	@echo "ARGS='...' is passed on to serve and pytest; PYTHON=/path/to/python chooses the interpreter."
+
+serve: $(VENV)/.demo
+	$(BIN)/sottovoce serve examples/demo.py $(ARGS)
+
+test: $(VENV)/.test browser lint
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+check: $(VENV)/.test lint
+	$(BIN)/python -m pytest -m "not browser and not crash" $(ARGS)
+
+soak: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not browser and not crash and not speech" \
+		--hypothesis-profile=soak --hypothesis-seed=random $(ARGS)
+
+bench: $(VENV)/.test
+	@for each in $$(grep -l '^if __name__ == "__main__":' tests/bench/*.py); do \
+		name=$$(basename "$$each" .py); \
+		echo; echo "== $$name: python -m tests.bench.$$name"; \
+		$(BIN)/python -m "tests.bench.$$name" || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+
+# The browser tests drive a real Chromium. It is installed where that needs no question, and never in the way.
+browser:
+	@for each in chromium chromium-browser google-chrome; do command -v $$each >/dev/null && exit 0; done; \
+	if ! command -v apt-get >/dev/null; then as=none; \
+	elif [ "$$(id -u)" = 0 ]; then as=; \
+	elif sudo -n true 2>/dev/null; then as="sudo -n"; \
+	else as=none; fi; \
+	if [ "$$as" != none ]; then \
+		echo "Installing Debian's chromium for the browser tests"; \
+		$$as apt-get update -qq && \
+		$$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
+	fi; \
+	command -v chromium >/dev/null || \
+	echo "No chromium here, and none could be installed unasked: the browser tests will be SKIPPED." \
+		"On Debian: sudo apt-get install chromium"
+
+# An editable install, so a second run has nothing to do until the dependencies change.
+$(VENV)/.demo: pyproject.toml $(BIN)/python
+	@echo "Installing sottovoce with its demo into $(VENV): a minute or two, this time only"
+	$(PIP) install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(BIN)/python
+	@echo "Installing sottovoce with what its tests need into $(VENV): a minute or two, this time only"
+	$(PIP) install --quiet --editable '.[test]'
+	@touch $(VENV)/.demo $@
+
+$(BIN)/python:
+	@found=; bare=; \
+	for each in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+		"$$each" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || continue; \
+		if "$$each" -c 'import ensurepip, venv' 2>/dev/null; then found=$$each; break; fi; \
+		[ -n "$$bare" ] || bare=$$each; \
+	done; \
+	if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+		version=$$("$$bare" -c 'import sys; print("python%d.%d" % sys.version_info[:2])'); \
+		echo "$$bare cannot make a virtual environment: Debian keeps that part in a package of its own." >&2; \
+		echo "    sudo apt-get install $$version-venv" >&2; exit 1; \
+	elif [ -z "$$found" ]; then \
+		echo "Python 3.11, 3.12 or 3.13 is needed, and none of python3.13, python3.12, python3.11, python3 is one." >&2; \
+		echo "    Debian: sudo apt-get install python3 python3-venv    macOS: brew install python@3.13" >&2; \
+		echo "    or name one: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$found"; \
+	"$$found" -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
