@@ -109,4 +109,5 @@ host = Agent(
 runtime = Runtime(
     orchestration=Supervisor(host, workers=[technical, business], strategy="parallel"),
     delivery=WaitForIdle(buffer=1.0),
+    rooms=["lobby", "kitchen", "attic"],
 )

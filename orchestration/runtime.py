@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -57,8 +57,9 @@ _RENAMED = {"delivery_strategy": "delivery"}
 class Runtime:
     """Use as `async with runtime:`; `sottovoce serve app:runtime` does that for you.
 
-    `orchestration` says who talks and who works; `delivery` when results are spoken. `state` is the directory of the
-    ledger and of the task engine (None: in memory, nothing survives). `speech` chooses the engines that hear and speak
+    `orchestration` says who talks and who works; `delivery` when results are spoken. `rooms` are the rooms that callers
+    may join beside those that `create_room` makes (None: any name makes a room, which goes when it is empty). `state` is
+    the directory of the ledger and of the task engine (None: in memory, nothing survives). `speech` chooses the engines that hear and speak
     (None: the best that this machine has). `ledger`, `engine`, `identities` and `channels` replace single parts.
     """
 
@@ -68,6 +69,7 @@ class Runtime:
         orchestration: Orchestration | None = None,
         delivery: Strategy | str | None = None,
         speech: Speech | None = None,
+        rooms: Collection[str] | None = None,
         state: str | Path | None = ".sottovoce",
         ledger: Ledger | None = None,
         engine: TaskEngine | None = None,
@@ -82,6 +84,7 @@ class Runtime:
         self.orchestration = orchestration
         self.delivery = WaitForIdle() if delivery is None else resolve(delivery)
         self.speech = speech
+        self.open_rooms = None if rooms is None else frozenset(valid_name(name, "rooms") for name in rooms)
         self.hooks = Hooks()
         self.owner = f"{os.getpid()}-{uuid4().hex[:8]}"
         self._state = None if state is None else Path(state)
@@ -89,7 +92,9 @@ class Runtime:
         self._channels = channels
         self._rooms: dict[str, Room] = {}
         self._sessions: dict[str, Session] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._making = asyncio.Lock()
+        self._passing: set[str] = set()
+        """Rooms that somebody's joining made; they go with their talk."""
         self._workers_of: list[Orchestration] = [orchestration] if orchestration else []
         self._stack = AsyncExitStack()
         self._group: asyncio.TaskGroup
@@ -162,25 +167,33 @@ class Runtime:
         Raises ValueError for a bad name, RoomError when it exists or there are too many.
         """
         name = valid_name(room_id if room_id is not None else uuid4().hex[:12], "room_id")
-        if name in self._rooms:
-            raise RoomError(f"room_id: the room {name!r} exists already; use get_room")
+        chosen = self.orchestration if orchestration == "default" else orchestration
+        strategy = self.delivery if delivery is None else resolve(delivery)
+        async with self._making:
+            if name in self._rooms:
+                raise RoomError(f"room_id: the room {name!r} exists already; use get_room")
+            return await self._make_room(name, dict(metadata or {}), chosen, strategy)
+
+    async def _make_room(
+        self, name: str, metadata: Mapping[str, Any], orchestration: Orchestration | None, delivery: Strategy
+    ) -> Room:
         if len(self._rooms) >= MAX_ROOMS:
             raise RoomError(f"there are {MAX_ROOMS} rooms in this process; close some")
-        chosen = self.orchestration if orchestration == "default" else orchestration
-        room = Room(
-            id=name,
-            delivery=self.delivery if delivery is None else resolve(delivery),
-            orchestration=chosen,
-            metadata=dict(metadata or {}),
-        )
-        self._rooms[name] = room
-        if chosen is not None:
-            if chosen not in self._workers_of:
-                self._workers_of.append(chosen)
-                for worker in chosen.workers():
-                    self.tasks.register(worker)
-            await chosen.install(self, name)
+        room = self._rooms[name] = Room(name, delivery, orchestration, metadata)
+        try:
+            if orchestration is not None:
+                self._know_workers(orchestration)
+                await orchestration.install(self, name)
+        except BaseException:
+            del self._rooms[name]
+            raise
         return room
+
+    def _know_workers(self, orchestration: Orchestration) -> None:
+        if orchestration not in self._workers_of:
+            self._workers_of.append(orchestration)
+            for worker in orchestration.workers():
+                self.tasks.register(worker)
 
     def room(self, room_id: str) -> Room:
         """A room that is there. Raises RoomError."""
@@ -192,7 +205,17 @@ class Runtime:
     async def get_room(self, room_id: str) -> Room:
         """A room; it is made when there is none."""
         name = valid_name(room_id, "room_id")
-        return self._rooms.get(name) or await self.create_room(name)
+        async with self._making:
+            if name not in self._rooms:
+                await self._make_room(name, {}, self.orchestration, self.delivery)
+                self._passing.add(name)
+            return self._rooms[name]
+
+    def admits(self, room_id: str) -> None:
+        """Raises RoomError when callers may not join a room of that name."""
+        if self.open_rooms is not None and room_id not in self.open_rooms and room_id not in self._rooms:
+            there = ", ".join(sorted(self.open_rooms | self._rooms.keys())) or "none"
+            raise RoomError(f"room: there is no room {room_id!r} here; there are: {there}")
 
     async def close_room(self, room_id: str) -> None:
         """End the room's talk: callers are hung up on; what is owed stays in the ledger."""
@@ -212,34 +235,32 @@ class Runtime:
 
     async def enter(self, room_id: str) -> Session:
         """The room's live talk; begun if there is none."""
-        room = await self.get_room(room_id)
-        lock = self._locks.setdefault(room.id, asyncio.Lock())
-        async with lock:
+        while True:
+            if self._channels is None or not self._open:
+                raise RoomError("the runtime is not open; use `async with runtime`")
+            room = await self.get_room(room_id)
             session = self._sessions.get(room.id)
-            if session is not None and session.closing:
-                await session.closed.wait()
-                session = None
             if session is None:
-                if self._channels is None or not self._open:
-                    raise RoomError("the runtime is not open; use `async with runtime`")
-                session = Session(self, room, self._channels)
-                opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._sessions[room.id] = session
-                self._group.create_task(self._run(session, opened))
-                await opened
-            return session
+                session = self._sessions[room.id] = Session(self, room, self._channels)
+                self._group.create_task(self._run(session))
+            if not session.closing:
+                await asyncio.shield(session.opened)
+                return session
+            await session.closed.wait()
 
-    async def _run(self, session: Session, opened: asyncio.Future[None]) -> None:
+    async def _run(self, session: Session) -> None:
         """A room's talk. What goes wrong in one room stays in it."""
+        name = session.room.id
         try:
-            await session.run(opened)
+            await session.run()
         except Exception as error:
-            log.exception("room %s: its talk broke off", session.room.id)
-            if not opened.done():
-                opened.set_exception(RoomError(f"room {session.room.id!r} cannot be opened: {error}"))
+            log.exception("room %s: its talk broke off", name)
+            session.failed(RoomError(f"room {name!r} cannot be opened: {error}"))
         finally:
-            if self._sessions.get(session.room.id) is session:
-                del self._sessions[session.room.id]
+            del self._sessions[name]
+            if name in self._passing:
+                self._passing.discard(name)
+                self._rooms.pop(name, None)
             session.closed.set()
 
     # -- deliveries
@@ -266,14 +287,14 @@ class Runtime:
         `id` makes it idempotent: the same id with the same content is one delivery. Raises ValueError naming the field
         that is wrong, and LedgerError when it cannot be stored (also: the id has other content, the queue is full).
         """
-        room = await self.get_room(room_id)
-        chosen = room.delivery if strategy is None else resolve(strategy)
+        name = valid_name(room_id, "room_id")
+        chosen = self._delivery_of(name) if strategy is None else resolve(strategy)
         seconds("ttl", ttl)
         wait = chosen.max_wait if max_wait == "default" else max_wait
         seconds("max_wait", wait)
         delivery = Delivery(
             id=id or uuid4().hex,
-            room=room.id,
+            room=name,
             content=speakable(content),
             strategy=chosen.written(),
             to=to,
@@ -297,10 +318,15 @@ class Runtime:
 
     async def delegate(self, room_id: str, worker: str, input: str, *, caller: str | None = None) -> Task:
         """Begin background work; its result is delivered to the room, for `caller` (None: whoever is there)."""
-        room = await self.get_room(room_id)
-        task = await self.tasks.start(room.id, worker, speakable(input, "input"), strategy=room.delivery, caller=caller)
-        await self.fire(HookTrigger.ON_TASK_DELEGATED, room.id, task.id, input, {"worker": worker})
+        name = valid_name(room_id, "room_id")
+        strategy = self._delivery_of(name)
+        task = await self.tasks.start(name, worker, speakable(input, "input"), strategy=strategy, caller=caller)
+        await self.fire(HookTrigger.ON_TASK_DELEGATED, name, task.id, input, {"worker": worker})
         return task
+
+    def _delivery_of(self, room_id: str) -> Strategy:
+        room = self._rooms.get(room_id)
+        return room.delivery if room else self.delivery
 
     def _announce(self, news: TaskNews) -> None:
         """A task got on: tell the room's session and, at its end, the hooks."""

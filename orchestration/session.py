@@ -34,6 +34,8 @@ class Session:
 
     def __init__(self, runtime: Runtime, room: Room, channels: ChannelFactory) -> None:
         self.room = room
+        self._loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[None] = self._loop.create_future()
         self.closed = asyncio.Event()
         self.channel: LiveChannel
         self.conversation: Conversation
@@ -45,7 +47,6 @@ class Session:
         self._legs: set[asyncio.Task[None]] = set()
         self._utterances: dict[str, tuple[Utterance, UtteranceRole, tuple[str, ...]]] = {}
         self._empty: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
 
     @property
     def closing(self) -> bool:
@@ -56,7 +57,7 @@ class Session:
         """End it soon."""
         self._close.set()
 
-    async def run(self, opened: asyncio.Future[None]) -> None:
+    async def run(self) -> None:
         """Take the room, talk until it is closed, empty for long, or taken by another process."""
         runtime, room = self._runtime, self.room
         epoch = await runtime.ledger.take_room(room.id, runtime.owner)
@@ -81,7 +82,7 @@ class Session:
                 lost = group.create_task(self.desk.lost.wait())
                 close = group.create_task(self._close.wait())
                 self._watch_empty()
-                opened.set_result(None)
+                self.opened.set_result(None)
                 await asyncio.wait([talk, lost, close], return_when=asyncio.FIRST_COMPLETED)
                 self._close.set()
                 for task in [talk, lost, close, *self._legs]:
@@ -89,6 +90,12 @@ class Session:
             stop_listening()
         if self._empty:
             self._empty.cancel()
+
+    def failed(self, error: Exception) -> None:
+        """It could not be opened, or broke off: whoever waits for it is told."""
+        self._close.set()
+        if not self.opened.done():
+            self.opened.set_exception(error)
 
     async def serve(self, leg: Leg) -> None:
         """Have a caller in the room until their leg ends, or the room closes."""

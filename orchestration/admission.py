@@ -1,0 +1,62 @@
+"""Admission: the gate of a runtime's rooms. Whose name it is, which rooms there are, and a clear no otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, runtime_checkable
+
+from orchestration.gate import Admission, Help, Phrase, Refused
+from orchestration.identity import NameTakenError, TooManyNamesError, valid_name
+from orchestration.runtime import RoomError, Runtime
+from orchestration.speech import Closed
+from voice.channel import Caller
+
+
+@runtime_checkable
+class Explained(Closed, Protocol):
+    """A model that can say what it understands."""
+
+    name: str
+
+    def examples(self) -> list[str]:
+        """Sentences to be shown to people."""
+        ...
+
+
+class RuntimeGate:
+    """Lets callers into the rooms of an open runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def admit(self, room: str, name: str, token: str | None) -> Admission:
+        """Let a caller in. Raises Refused with what to do about it."""
+        runtime = self._runtime
+        try:
+            room, name = valid_name(room, "room"), valid_name(name, "name")
+        except ValueError as error:
+            raise Refused("bad_name", str(error)) from None
+        try:
+            runtime.admits(room)
+            token = await runtime.identities.claim(room, name, token)
+            session = await runtime.enter(room)
+        except NameTakenError as error:
+            raise Refused("name_taken", str(error)) from None
+        except TooManyNamesError as error:
+            raise Refused("full", str(error)) from None
+        except RoomError as error:
+            raise Refused("unknown_room", str(error)) from None
+        session.panel.caller(name, name)
+        loop = asyncio.get_running_loop()
+        return Admission(Caller(name, name), token, session.serve, lambda: session.panel.snapshot(loop.time()))
+
+    def help(self) -> Help:
+        """What the page tells callers about the agent."""
+        agents = self._runtime.orchestration.agents() if self._runtime.orchestration else ()
+        if not agents:
+            return Help("none", note="Nobody answers in these rooms.")
+        model = agents[0].model
+        if isinstance(model, Explained):
+            note = "A script, no language model: it understands these sentences. Everything around it is real."
+            return Help(model.name, scripted=True, note=note, phrases=tuple(Phrase(say) for say in model.examples()))
+        return Help(model.name)

@@ -1,0 +1,110 @@
+"""The command `sottovoce`: serve, chat, doctor. Every mistake gets one clear line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Annotated, NoReturn
+
+import typer
+
+from orchestration import __version__
+
+app = typer.Typer(
+    name="sottovoce",
+    help="A real-time voice agent runtime: the talk goes on while work is done underneath.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Target = Annotated[str, typer.Argument(help="app:runtime, or path/to/app.py", metavar="APP:RUNTIME")]
+
+
+def fail(error: Exception | str) -> NoReturn:
+    """Say what is wrong and end."""
+    typer.echo(f"sottovoce: {error}", err=True)
+    raise typer.Exit(1)
+
+
+def version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        typer.echo(f"sottovoce {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    _: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """A real-time voice agent runtime."""
+
+
+@app.command()
+def serve(
+    target: Target,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; browsers give the microphone to localhost or https only.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port for the page and the callers' sound (0: any free one).")] = 8080,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+) -> None:
+    """Let browsers join the rooms of a runtime: http://localhost:8080."""
+    from orchestration.serving import PortError
+    from orchestration.serving import serve as run
+    from orchestration.target import TargetError, load
+
+    level = logging.getLevelName(log_level.upper())
+    if not isinstance(level, int):
+        fail(f"--log-level: {log_level!r} is not known; use debug, info, warning or error")
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(run(load(target), host=host, port=port, ready=announce))
+    except (TargetError, PortError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def announce(url: str) -> None:
+    """Callers can come."""
+    typer.echo(f"Sottovoce is listening: open {url} and press Join. Ctrl-C ends it.")
+
+
+@app.command()
+def chat(target: Target) -> None:
+    """Play a call with the agent in the terminal: you type what the caller says."""
+    from orchestration.chat import chat as play
+    from orchestration.target import TargetError, load
+
+    try:
+        play(load(target))
+    except TargetError as error:
+        fail(error)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, what would be used, and what would improve it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from orchestration.doctor import examine, healthy
+
+    findings = examine()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("part", "provider", "", "found", "would help"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        check = finding.check
+        mark = "used" if finding.chosen and check.usable else "usable" if check.usable else "-"
+        table.add_row(finding.part, check.name, mark, check.detail, check.fix)
+    Console().print(table)
+    if not healthy(findings):
+        fail("a part has nothing usable; see the last column")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,54 @@
+"""Serving: one process, one port: the page, the callers' sound and the rooms of one runtime, until a signal comes."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from orchestration.admission import RuntimeGate
+from orchestration.runtime import Runtime
+from orchestration.server import SETTINGS, app
+
+
+class PortError(Exception):
+    """The address cannot be listened on; the message says why and what to do."""
+
+
+async def serve(
+    runtime: Runtime,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    title: str = "Sottovoce",
+    ready: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Open the runtime and answer callers on http://host:port until the process is told to end.
+
+    `ready` is called with the address when callers can come. Raises PortError before anything is opened.
+    """
+    with listen(host, port) as listener:
+        async with runtime:
+            config = uvicorn.Config(app(RuntimeGate(runtime), title=title), log_level="warning", **SETTINGS)
+            server = uvicorn.Server(config)
+            shown = "localhost" if host in ("127.0.0.1", "::1") else host
+            ready(f"http://{shown}:{listener.getsockname()[1]}")
+            await server.serve(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises PortError."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        reasons = {
+            errno.EADDRINUSE: f"port {port} is taken by another program; stop it, or choose another with --port",
+            errno.EACCES: f"port {port} needs more rights; choose one above 1023 with --port",
+            errno.EADDRNOTAVAIL: f"this machine has no address {host}; use 127.0.0.1, or 0.0.0.0 for all",
+        }
+        raise PortError(reasons.get(error.errno or 0, f"cannot listen on {host}:{port}: {error}")) from None
+    except OverflowError:
+        raise PortError(f"port: {port} is out of range; choose 0 to 65535") from None
