@@ -21,8 +21,10 @@ help:
 serve: $(VENV)/.demo
 	$(BIN)/sottovoce serve examples/demo.py $(ARGS)
 
+# coverage starts before pytest: our plugin is loaded with pytest, too early for pytest-cov to see what it imports.
 test: $(VENV)/.test browser lint
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m coverage run -m pytest $(ARGS)
+	@$(BIN)/python -m coverage report --skip-covered
 
 check: $(VENV)/.test lint
 	$(BIN)/python -m pytest -m "not browser and not crash" $(ARGS)
