@@ -44,6 +44,13 @@ _FIXES = {
 }
 
 
+def explained(error: sqlite3.Error) -> str:
+    """What SQLite says and what to do about it."""
+    name = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    fix = next((fix for code, fix in _FIXES.items() if name.startswith(code)), f"SQLite says {name}")
+    return f"{error}; {fix}"
+
+
 @dataclass(eq=False, slots=True)
 class _Call(Generic[T]):
     work: Callable[[sqlite3.Connection], T]
@@ -241,6 +248,4 @@ class Database:
         return outcome
 
     def _explained(self, error: sqlite3.Error) -> LedgerError:
-        name = getattr(error, "sqlite_errorname", None) or type(error).__name__
-        fix = next((fix for code, fix in _FIXES.items() if name.startswith(code)), f"SQLite says {name}")
-        return LedgerError(f"{self.path}: {error}; {fix}")
+        return LedgerError(f"{self.path}: {explained(error)}")

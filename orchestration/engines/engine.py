@@ -10,6 +10,10 @@ from typing import Any, Protocol, TypeVar
 T = TypeVar("T")
 
 
+class EngineError(Exception):
+    """The engine could not be opened, or is not open; the message names what is in the way and the fix."""
+
+
 class TaskStatus(StrEnum):
     """Where a task stands."""
 
@@ -83,7 +87,10 @@ class TaskEngine(Protocol):
     name: str
 
     async def open(self, body: Body) -> None:
-        """Make it ready and resume every unfinished task of this engine whose process is gone."""
+        """Make it ready and resume every unfinished task of this engine whose process is gone.
+
+        Raises EngineError; so does everything else while it is not open.
+        """
         ...
 
     async def start(self, task: Task) -> None:
@@ -97,7 +104,7 @@ class TaskEngine(Protocol):
     async def get(self, id: str) -> TaskRecord | None: ...
 
     async def tasks(self, room: str, limit: int = 100) -> list[TaskRecord]:
-        """A room's tasks, oldest first."""
+        """A room's last `limit` tasks, oldest first."""
         ...
 
     async def aclose(self) -> None:

@@ -1,0 +1,108 @@
+"""A TaskEngine that lives and dies with the process: for simulations and tests, in whatever time its loop keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestration.engines.attempt import CANCELLED, attempt, status_of
+from orchestration.engines.engine import Body, EngineError, Task, TaskRecord, TaskResult, TaskStatus
+from orchestration.engines.steps import RecordedSteps
+from orchestration.engines.written import read_task, written_task
+
+
+@dataclass(slots=True)
+class _Kept:
+    task: Task
+    status: TaskStatus = TaskStatus.RUNNING
+    result: TaskResult | None = None
+    steps: dict[str, Any] = field(default_factory=dict)
+
+    async def record(self, key: str, value: Any) -> None:
+        self.steps[key] = value
+
+    def end(self, status: TaskStatus, result: TaskResult) -> None:
+        if not self.status.terminal:
+            self.status, self.result = status, result
+
+    def as_record(self) -> TaskRecord:
+        return TaskRecord(self.task, self.status, self.result)
+
+
+class MemoryEngine:
+    """Tasks in a dict, run on the loop in which it was opened; `aclose` waits until the last one has let go.
+
+    What was unfinished at `aclose` is resumed by the next `open` of the same object, finished steps not repeated: the
+    durable engine's behaviour, so that a simulation can play a restart.
+    """
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Kept] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._body: Body | None = None
+
+    async def open(self, body: Body) -> None:
+        """Make it ready and resume what the last `aclose` interrupted."""
+        if self._body is not None:
+            raise EngineError("the memory engine is open already")
+        self._body = body
+        for kept in self._kept.values():
+            if not kept.status.terminal:
+                self._begin(kept, body)
+
+    async def start(self, task: Task) -> None:
+        """Begin `task`, unless its id is known."""
+        body = self._open_body()
+        task = read_task(written_task(task))
+        if task.id not in self._kept:
+            kept = self._kept[task.id] = _Kept(task)
+            self._begin(kept, body)
+
+    async def cancel(self, id: str) -> bool:
+        """Cancel it: its body gets CancelledError. False: unknown or already over."""
+        self._open_body()
+        kept = self._kept.get(id)
+        if kept is None or kept.status.terminal:
+            return False
+        kept.end(TaskStatus.CANCELLED, CANCELLED)
+        if id in self._running:
+            self._running[id].cancel()
+        return True
+
+    async def get(self, id: str) -> TaskRecord | None:
+        """One task, or None."""
+        self._open_body()
+        kept = self._kept.get(id)
+        return None if kept is None else kept.as_record()
+
+    async def tasks(self, room: str, limit: int = 100) -> list[TaskRecord]:
+        """The room's last `limit` tasks, oldest first."""
+        self._open_body()
+        records = [kept.as_record() for kept in self._kept.values() if kept.task.room == room]
+        return records[-limit:] if limit > 0 else []
+
+    async def aclose(self) -> None:
+        """Interrupt what runs and wait for it."""
+        self._body = None
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+    def _open_body(self) -> Body:
+        if self._body is None:
+            raise EngineError("the memory engine is closed; await open() first")
+        return self._body
+
+    def _begin(self, kept: _Kept, body: Body) -> None:
+        running = asyncio.get_running_loop().create_task(self._run(kept, body), name=f"task {kept.task.id}")
+        self._running[kept.task.id] = running
+        running.add_done_callback(lambda _: self._running.pop(kept.task.id, None))
+
+    async def _run(self, kept: _Kept, body: Body) -> None:
+        result = await attempt(body, kept.task, RecordedSteps(kept.steps, kept.record))
+        kept.end(status_of(result), result)
