@@ -1,0 +1,359 @@
+"""Rooms, tasks and deliveries as messages for the page: told facts, it sends what changed and keeps a bounded snapshot.
+
+Pure: no I/O, no clock. Every time is in loop seconds; `welcome`, `pong` and `snapshot` carry the loop's `now`, so that
+a page can align them with its own clock. Messages, by kind (what the page, and anybody else's page, relies on):
+
+    snapshot   {now, callers, floor, turns, utterances, tasks, deliveries}: all that is known, oldest first; the page
+               starts anew from it. The rows are those of the messages below, with in addition
+               callers[].spans, utterances[].spans: [[from, until or null], ...] when they were audible
+               callers[].words: what they are saying, as far as it is understood
+               utterances[].heard, .done, .question and the whole text
+               tasks[].history, deliveries[].history: [[status, reason or progress, at], ...]
+    caller     {id, name, state, at}  state: here, ringing, on_hold, reconnecting, gone
+    speech     {caller, on, at}       their voice begins or stops
+    words      {caller, text, at}     what they are saying, so far ("" when the turn is over)
+    turn       {id, caller, text, started, ended, confidence, at}
+    dropped    {caller, why, text, at} speech that made no turn: no_words, backchannel
+    digit      {caller, digit, at}
+    floor      {state, blocker, caller, since, at}  as in voice/floor.py
+    utterance  {id, role, deliveries, from, text, at}  the agent's words: `text` replaces everything from character
+               `from` on. role: reply, delivery, opener, apology
+    speaking   {utterance, state, question, until, at}  state: scheduled (audible until `until`), started, paused, ended
+    heard      {utterance, chars, at} this many characters of its text have reached the ear
+    task       {id, label, status, parent, progress, at}
+    delivery   {id, label, status, reason, heard_chars, length, task, at}  heard_chars and length: characters
+
+Text is cut at MAX_TEXT characters, labels, reasons and progress at MAX_LABEL; older rows make room for newer ones,
+those that are over first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+from voice.events import (
+    Deafened,
+    DigitPressed,
+    Event,
+    Joined,
+    Left,
+    SpeakingEnded,
+    SpeakingHeard,
+    SpeakingPaused,
+    SpeakingScheduled,
+    SpeakingStarted,
+    SpeechStarted,
+    SpeechStopped,
+    Turn,
+    TurnDropped,
+    TurnEnded,
+    WordsHeard,
+)
+from voice.floor import FloorChanged
+
+Send = Callable[[str, Mapping[str, Any]], None]
+"""Shows a message (kind, payload) to everybody in the room; must not raise."""
+UtteranceRole = Literal["reply", "delivery", "opener", "apology"]
+
+MAX_TEXT = 2000
+MAX_LABEL = 200
+MAX_ROWS = 60
+"""Callers, turns, utterances, tasks and deliveries remembered, of each."""
+MAX_FLOOR = 240
+"""Changes of the floor remembered."""
+MAX_SPANS = 60
+"""Spans or steps of one row remembered."""
+ENDED = frozenset({"done", "failed", "heard", "superseded", "expired", "refused", "cancelled", "dropped", "dead"})
+"""Statuses after which a task or a delivery does not change."""
+
+Span = list[float | None]
+Step = list[str | float]
+
+
+class _Row(Protocol):
+    @property
+    def over(self) -> bool:
+        """Nothing more will happen to it."""
+        ...
+
+
+R = TypeVar("R", bound=_Row)
+
+
+@dataclass(slots=True)
+class _Caller:
+    id: str
+    name: str
+    state: str = "gone"
+    at: float = 0.0
+    words: str = ""
+    spans: list[Span] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        return self.state == "gone"
+
+
+@dataclass(slots=True)
+class _Utterance:
+    id: str
+    role: str
+    deliveries: list[str]
+    text: str
+    at: float
+    heard: int = 0
+    done: bool = False
+    question: bool = False
+    spans: list[Span] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        return self.done
+
+
+@dataclass(slots=True)
+class _Task:
+    id: str
+    label: str
+    status: str
+    parent: str | None
+    progress: str
+    at: float
+    history: list[Step] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        return self.status in ENDED
+
+
+@dataclass(slots=True)
+class _Delivery:
+    id: str
+    label: str
+    status: str
+    reason: str
+    heard_chars: int
+    length: int
+    task: str | None
+    at: float
+    history: list[Step] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        return self.status in ENDED
+
+
+class Panel:
+    """One room's panel. Tell it what happens; it calls `send` with what a page needs to know."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._callers: dict[str, _Caller] = {}
+        self._floor: list[dict[str, Any]] = []
+        self._turns: list[dict[str, Any]] = []
+        self._utterances: dict[str, _Utterance] = {}
+        self._tasks: dict[str, _Task] = {}
+        self._deliveries: dict[str, _Delivery] = {}
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """All that is known at `now` (loop seconds), JSON-ready, for a page that comes late or comes back."""
+        return {
+            "now": now,
+            "callers": [asdict(caller) for caller in self._callers.values()],
+            "floor": [dict(change) for change in self._floor],
+            "turns": [dict(turn) for turn in self._turns],
+            "utterances": [asdict(utterance) for utterance in self._utterances.values()],
+            "tasks": [asdict(task) for task in self._tasks.values()],
+            "deliveries": [asdict(delivery) for delivery in self._deliveries.values()],
+        }
+
+    def caller(self, id: str, name: str) -> None:
+        """Say what a caller is called; before their `Joined` if possible. Without it they go by their id."""
+        self._caller(id).name = _cut(name, MAX_LABEL)
+
+    def event(self, event: Event | FloorChanged, at: float) -> None:
+        """Take in what the channel says happened at `at`."""
+        match event:
+            case Joined(id):
+                self._presence(id, "here", at)
+            case Left(id):
+                self._presence(id, "gone", at)
+            case Deafened(id, why):
+                self._presence(id, why.value, at)
+            case SpeechStarted(id) | SpeechStopped(id):
+                on = isinstance(event, SpeechStarted)
+                _mark(self._caller(id).spans, on, at)
+                self._send("speech", {"caller": id, "on": on, "at": at})
+            case WordsHeard(id, text):
+                self._words(id, text, at)
+            case TurnEnded(turn):
+                self._turn(turn, at)
+            case TurnDropped(id, why, text):
+                self._words(id, "", at)
+                self._send("dropped", {"caller": id, "why": why.value, "text": _cut(text, MAX_TEXT), "at": at})
+            case DigitPressed(id, digit):
+                self._send("digit", {"caller": id, "digit": digit, "at": at})
+            case FloorChanged(view):
+                change = {"state": view.state.value, "blocker": view.blocker and view.blocker.value}
+                self._floor_is({**change, "caller": view.caller, "since": view.since, "at": at})
+            case SpeakingHeard(id, chars):
+                self._heard(id, chars, at)
+            case SpeakingScheduled() | SpeakingStarted() | SpeakingPaused() | SpeakingEnded():
+                self._speaking(event, at)
+            case _:
+                pass
+
+    def utterance(
+        self, id: str, text: str, kind: UtteranceRole = "reply", deliveries: Sequence[str] = (), *, at: float
+    ) -> None:
+        """The agent says, or is about to say, `text`; call again with the whole text as it grows.
+
+        `deliveries` are the ids of those it carries.
+        """
+        text = _cut(text, MAX_TEXT)
+        row = self._utterances.get(id)
+        if row is None:
+            _make_room(self._utterances)
+            row = self._utterances[id] = _Utterance(id, kind, list(deliveries), "", at)
+        elif (row.text, row.role, row.deliveries) == (text, kind, list(deliveries)):
+            return
+        start = len(row.text) if text.startswith(row.text) else 0
+        row.text, row.role, row.deliveries = text, kind, list(deliveries)
+        message = {"id": id, "role": kind, "deliveries": list(deliveries), "from": start, "text": text[start:]}
+        self._send("utterance", {**message, "at": at})
+
+    def task(
+        self, id: str, label: str, status: str, parent: str | None = None, progress: str = "", *, at: float
+    ) -> None:
+        """A background task is `status` (queued, running, done, failed, cancelled) at `at`; `progress` in words."""
+        label, progress = _cut(label, MAX_LABEL), _cut(progress, MAX_LABEL)
+        row = self._tasks.get(id)
+        if row and (row.label, row.status, row.parent, row.progress) == (label, status, parent, progress):
+            return
+        if row is None:
+            _make_room(self._tasks)
+        history = row.history if row else []
+        self._tasks[id] = _Task(id, label, status, parent, progress, at, history)
+        _add(history, [status, progress, at])
+        self._send("task", _without_history(asdict(self._tasks[id])))
+
+    def delivery(
+        self,
+        id: str,
+        label: str,
+        status: str,
+        reason: str = "",
+        heard_chars: int = 0,
+        length: int = 0,
+        task: str | None = None,
+        *,
+        at: float,
+    ) -> None:
+        """A delivery is `status` (as in delivery/ledger.py) at `at`.
+
+        `reason`: why it waits (a floor blocker, or any words) or why it ended. `heard_chars` of `length` characters of
+        its wording were heard. `task` is the id of the one whose result it is.
+        """
+        label, reason = _cut(label, MAX_LABEL), _cut(reason, MAX_LABEL)
+        old = self._deliveries.get(id)
+        row = _Delivery(id, label, status, reason, heard_chars, length, task, at, old.history if old else [])
+        if old and asdict(old) == asdict(row) | {"at": old.at}:
+            return
+        if old is None:
+            _make_room(self._deliveries)
+        if old is None or (old.status, old.reason) != (status, reason):
+            _add(row.history, [status, reason, at])
+        self._deliveries[id] = row
+        self._send("delivery", _without_history(asdict(row)))
+
+    def _caller(self, id: str) -> _Caller:
+        row = self._callers.get(id)
+        if row is None:
+            _make_room(self._callers)
+            row = self._callers[id] = _Caller(id, _cut(id, MAX_LABEL))
+        return row
+
+    def _presence(self, id: str, state: str, at: float) -> None:
+        row = self._caller(id)
+        row.state, row.at = state, at
+        if state != "here":
+            _mark(row.spans, False, at)
+            row.words = ""
+        self._send("caller", {"id": id, "name": row.name, "state": state, "at": at})
+
+    def _words(self, id: str, text: str, at: float) -> None:
+        row, text = self._caller(id), _cut(text, MAX_TEXT)
+        if row.words != text:
+            row.words = text
+            self._send("words", {"caller": id, "text": text, "at": at})
+
+    def _turn(self, turn: Turn, at: float) -> None:
+        self._words(turn.caller, "", at)
+        row = {**asdict(turn), "text": _cut(turn.text, MAX_TEXT), "at": at}
+        self._turns.append(row)
+        del self._turns[:-MAX_ROWS]
+        self._send("turn", dict(row))
+
+    def _floor_is(self, change: dict[str, Any]) -> None:
+        self._floor.append(change)
+        del self._floor[:-MAX_FLOOR]
+        self._send("floor", dict(change))
+
+    def _heard(self, id: str, chars: int, at: float) -> None:
+        row = self._utterances.get(id)
+        if row is not None and chars > row.heard:
+            row.heard = chars
+            self._send("heard", {"utterance": id, "chars": chars, "at": at})
+
+    def _speaking(self, event: SpeakingScheduled | SpeakingStarted | SpeakingPaused | SpeakingEnded, at: float) -> None:
+        state = _SPEAKING[type(event)]
+        question = isinstance(event, SpeakingEnded) and event.question
+        until = event.until if isinstance(event, SpeakingScheduled) else None
+        if row := self._utterances.get(event.utterance):
+            if state != "scheduled":
+                _mark(row.spans, state == "started", at)
+            row.done |= state == "ended"
+            row.question |= question
+        message = {"utterance": event.utterance, "state": state, "question": question, "until": until}
+        self._send("speaking", {**message, "at": at})
+
+
+_SPEAKING = {
+    SpeakingScheduled: "scheduled",
+    SpeakingStarted: "started",
+    SpeakingPaused: "paused",
+    SpeakingEnded: "ended",
+}
+
+
+def _mark(spans: list[Span], on: bool, at: float) -> None:
+    """Open a span at `at`, or close the open one."""
+    is_open = bool(spans) and spans[-1][1] is None
+    if on and not is_open:
+        spans.append([at, None])
+        del spans[:-MAX_SPANS]
+    elif is_open and not on:
+        spans[-1][1] = at
+
+
+def _add(history: list[Step], step: Step) -> None:
+    """Note a step; the first one is kept, because it says when the row began."""
+    history.append(step)
+    if len(history) > MAX_SPANS:
+        del history[1]
+
+
+def _make_room(rows: dict[str, R]) -> None:
+    """Make room for one more row: the oldest one that is over goes, or else the oldest."""
+    if len(rows) >= MAX_ROWS:
+        del rows[next((id for id, row in rows.items() if row.over), next(iter(rows)))]
+
+
+def _without_history(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "history"}
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
