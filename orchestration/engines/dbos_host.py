@@ -30,8 +30,8 @@ from dbos import (
 )
 from dbos import error as dbos_error
 
-from delivery.database import NOW
 from orchestration.engines.engine import EngineError
+from voice.clock import wall_time
 
 T = TypeVar("T")
 
@@ -169,7 +169,8 @@ class DbosHost:
                 try:
                     await asyncio.wrap_future(kept)
                 except (dbos_error.DBOSWorkflowCancelledError, dbos_error.DBOSWorkflowConflictIDError):
-                    # Cancelled a moment ago; the body is about to be told, and must not take it for a failure.
+                    # Cancelled a moment ago, or by another program; the body must not take that for a failure.
+                    self._cancelled.add(id)
                     raise asyncio.CancelledError from None
 
             result = await asyncio.wrap_future(self._run(written, recorded, record))
@@ -244,13 +245,16 @@ class _Connection(sqlite3.Connection):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        self.execute("PRAGMA journal_mode = WAL")
-        self.execute("PRAGMA synchronous = FULL")
-        if sqlite3.sqlite_version_info < (3, 42):
-            # On Python >= 3.12 DBOS asks for sub-seconds, which older SQLites (Debian 12 has 3.40) answer with NULL.
-            clock = sqlite3.connect(":memory:", check_same_thread=False)
-            self.create_function("unixepoch", -1, lambda *_: clock.execute(f"SELECT {NOW}").fetchone()[0])
+        try:
+            self.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            self.execute("PRAGMA journal_mode = WAL")
+            self.execute("PRAGMA synchronous = FULL")
+            if sqlite3.sqlite_version_info < (3, 42):
+                # On Python >= 3.12 DBOS asks for sub-seconds, which older SQLites (Debian 12: 3.40) answer with NULL.
+                self.create_function("unixepoch", -1, lambda *_: wall_time())
+        except BaseException:
+            self.close()
+            raise
 
 
 class _Relay(logging.Handler):
