@@ -43,7 +43,7 @@ async def timed(work: Awaitable[object]) -> float:
 
 def delivery(n: int) -> Delivery:
     return Delivery(
-        f"d{n}", "lobby", f"Result {n}: " + "the quick brown fox " * 10, {"name": "wait_for_idle"}, to="ann"
+        f"d{n}", f"room {n % ROOMS}", f"Result {n}: " + "the quick brown fox " * 10, {"name": "wait_for_idle"}, to="ann"
     )
 
 
