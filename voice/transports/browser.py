@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voice.channel import Caller
+from voice.clock import now as clock
 from voice.leg import Frame, LegEvent
 from voice.transports import wire
 from voice.transports.bucket import Bucket
@@ -184,10 +185,14 @@ class BrowserLeg:
         if self.ending is None:
             self._end(Ending(None, "the connection ended"))
 
+    def pop(self) -> str | bytes | None:
+        """The next message for the page, if one waits; what is popped counts as sent."""
+        return self._outbox.take()
+
     async def outgoing(self) -> AsyncIterator[str | bytes]:
         """Messages for the page, in the order in which they must leave; ends after the last words."""
         while True:
-            while (message := self._outbox.take()) is not None:
+            while (message := self.pop()) is not None:
                 yield message
             if self.ending:
                 return
@@ -271,10 +276,9 @@ async def hang_up(socket: WebSocket, code: Close, message: str) -> None:
 
 
 async def _read(socket: WebSocket, leg: BrowserLeg) -> None:
-    now = asyncio.get_running_loop().time
     while (message := await socket.receive())["type"] == "websocket.receive":
         data = message.get("text")
-        leg.take(message["bytes"] if data is None else data, now())
+        leg.take(message["bytes"] if data is None else data, clock())
     leg.lost()
 
 
@@ -292,7 +296,6 @@ async def _write(socket: WebSocket, leg: BrowserLeg) -> None:
 
 
 async def _watch(leg: BrowserLeg) -> None:
-    now = asyncio.get_running_loop().time
     while True:
         await asyncio.sleep(1.0)
-        leg.tick(now())
+        leg.tick(clock())
