@@ -91,7 +91,8 @@ class MemoryLedger:
         self._open_loop()
         wanted = OPEN_STATUSES if statuses is None else frozenset(statuses)
         found = self._of(room, wanted)
-        return [self._aged(entry) for entry in (found[-limit:] if newest else found[:limit])]
+        first = max(0, len(found) - limit) if newest else 0
+        return [self._aged(entry) for entry in found[first : first + limit]]
 
     async def get(self, id: str) -> Entry | None:
         """One delivery, or None."""

@@ -162,6 +162,7 @@ def test_entries_come_in_order_of_arrival_by_status_and_limit(ledger: Ledger) ->
         assert await ids() == "cad"
         assert await ids(limit=2) == "ca"
         assert await ids(limit=2, newest=True) == (await ids())[-2:]
+        assert await ids(limit=0) == await ids(limit=0, newest=True) == ""
         assert await ids([Status.EXPIRED]) == "b"
         assert await ids(list(Status)) == "cabd"
         assert await ids([]) == ""
