@@ -1,0 +1,257 @@
+"""Speaking: what is said, one utterance after the other, to all who hear; silent at once when a caller takes the floor.
+
+A caller's voice pauses us; what it turns out to be decides: words cut what we say and everything behind it, a noise or
+an "mm-hm" lets us go on from the same word. Every utterance ends, and says how.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from voice.alarm import Alarm
+from voice.events import Event, ReplySettled, SpeakingEnded, Turn
+from voice.leg import FRAME_SAMPLES
+from voice.making import Making, Synthesize
+from voice.playout import LEAD, Clear, Finish, Over, Playout, PlayoutAction, Send
+from voice.utterance import SpokenUtterance
+
+
+class Outlet(Protocol):
+    """A listener's end of the line, as the speaker sees it. Nothing here blocks or raises."""
+
+    @property
+    def receipts(self) -> bool:
+        """Whether it says what was played."""
+        ...
+
+    @property
+    def jitter(self) -> float:
+        """Seconds it holds back before it plays."""
+        ...
+
+    def send(self, utterance: SpokenUtterance, sending: Send) -> None: ...
+    def finish(self, finishing: Finish) -> None: ...
+    def clear(self, clearing: Clear) -> None: ...
+
+
+class Speaker:
+    """The queue of utterances, and the outlets by caller. `feed` takes its events, `ended` every utterance at its end."""
+
+    def __init__(
+        self,
+        synthesize: Synthesize,
+        feed: Callable[[Event], None],
+        ended: Callable[[SpokenUtterance], None],
+        group: asyncio.TaskGroup,
+        *,
+        lead: float = LEAD,
+        frame: int = FRAME_SAMPLES,
+    ) -> None:
+        """`lead` (seconds) and `frame` (samples): see `Playout`."""
+        self._synthesize = synthesize
+        self._feed = feed
+        self._ended = ended
+        self._group = group
+        self._lead, self._frame = lead, frame
+        self._loop = asyncio.get_running_loop()
+        self._alarm = Alarm(self._ring)
+        self._streams = itertools.count(1)
+        self._outlets: dict[str, Outlet] = {}
+        self._queue: deque[SpokenUtterance] = deque()
+        self._making: dict[str, tuple[Making, asyncio.Task[None]]] = {}
+        self._todo: deque[tuple[SpokenUtterance, PlayoutAction]] = deque()
+        self._working = self._ungoverned = False
+        self._held = False
+        self._taker: str | None = None
+
+    @property
+    def current(self) -> SpokenUtterance | None:
+        """What is being said, paused, or about to be said."""
+        return self._queue[0] if self._queue else None
+
+    def reply_to(self, turn: Turn) -> SpokenUtterance | None:
+        """What is being said, or waits to be said, in reply to `turn`."""
+        return next((u for u in self._queue if u.reply_to is not None and u.reply_to.id == turn.id), None)
+
+    def playout(self, id: str, to: str | None) -> Playout:
+        """A playout for a new utterance."""
+        return Playout(id, self._streams.__next__, to, lead=self._lead, frame=self._frame)
+
+    # -- what to say
+
+    def say(self, utterance: SpokenUtterance) -> None:
+        """Say it after the others; one with `over` at once, instead of what is being said now."""
+        current = self.current
+        if not utterance.over or current is None:
+            self._queue.append(utterance)
+        elif current.playout.begun:
+            self._queue.insert(1, utterance)
+            self._cut([current], "over")
+        else:
+            self._queue.appendleft(utterance)
+        self._govern()
+
+    def stop(self, utterance: SpokenUtterance, reason: str) -> None:
+        """Cut this one."""
+        if not utterance.done:
+            self._cut([utterance], reason)
+
+    def interrupt(self, by: str) -> None:
+        """A caller takes the floor: cut what is being said and all that waits; except what was meant to be said over
+        them."""
+        if (current := self.current) and not current.exempt:
+            self._cut([u for u in self._queue if not u.exempt], by)
+
+    def unconfirmed(self, id: str) -> None:
+        """No receipt came for this utterance: it is given up."""
+        for utterance in [u for u in self._queue if u.id == id]:
+            utterance.confirmed = False
+            self._cut([utterance], None)
+
+    def hold(self, held: bool, taker: str | None = None) -> None:
+        """Whether a caller holds the floor now; `taker`: and who of them has said real words."""
+        if (held, taker) == (self._held, self._taker):
+            return
+        if held and not self._held:
+            for utterance in self._queue:
+                utterance.exempt = utterance.exempt and not utterance.playout.begun
+        self._held, self._taker = held, taker
+        self._govern()
+
+    def close(self) -> None:
+        """The channel closes: everything ends, answered or not."""
+        self._alarm.set(None)
+        for utterance in list(self._queue):
+            utterance.cut_by = utterance.cut_by or "hang_up"
+            self._finish(utterance, complete=False)
+
+    # -- who hears it
+
+    def open(self, caller: str, outlet: Outlet) -> None:
+        """A caller hears from now on."""
+        self._outlets[caller] = outlet
+        if (current := self.current) and current.playout.begun:
+            self._do(current, current.playout.open_ear(caller, outlet.jitter, outlet.receipts, self._loop.time()))
+
+    def shut(self, caller: str) -> None:
+        """A caller hears no more."""
+        self._outlets.pop(caller, None)
+        if current := self.current:
+            self._do(current, current.playout.close_ear(caller, self._loop.time()))
+        self._cut([u for u in self._queue if not self._outlets or u.to == caller], "hang_up")
+
+    def receive(self, caller: str, stream: int, samples: int, flushed: bool) -> None:
+        """A receipt from a caller's ear."""
+        if current := self.current:
+            self._do(current, current.playout.receive(caller, stream, samples, flushed, self._loop.time()))
+
+    # -- inside
+
+    def _govern(self) -> None:
+        """Begin, pause or go on with what is first in the queue."""
+        self._ungoverned = True
+        self._work()
+
+    def _decide(self) -> None:
+        current = self.current
+        if current is None:
+            return
+        if not self._outlets or current.to not in (None, *self._outlets):
+            self._cut([current], "hang_up")
+            return
+        for utterance in itertools.islice(self._queue, 2):
+            self._make(utterance)
+        playout, now = current.playout, self._loop.time()
+        if not self._held or current.exempt:
+            for caller, outlet in self._outlets.items():
+                if not playout.begun and caller not in playout.ears:
+                    self._do(current, playout.open_ear(caller, outlet.jitter, outlet.receipts, now))
+            self._do(current, playout.play(now))
+        elif self._taker is not None:
+            self.interrupt(self._taker)
+        else:
+            self._do(current, playout.pause(now))
+
+    def _make(self, utterance: SpokenUtterance) -> None:
+        """Set to work on it."""
+        if utterance.id in self._making:
+            return
+
+        def made(samples: int) -> None:
+            self._do(utterance, utterance.playout.make(samples, self._loop.time()))
+
+        async def work() -> None:
+            await making.run()
+            if not utterance.done:
+                self._do(utterance, utterance.playout.end(self._loop.time()))
+
+        making = Making(utterance, self._synthesize, made)
+        self._making[utterance.id] = (making, self._group.create_task(work(), name=f"making {utterance.id}"))
+
+    def _cut(self, utterances: Iterable[SpokenUtterance], reason: str | None) -> None:
+        for utterance in utterances:
+            utterance.cut_by = utterance.cut_by or reason
+            if utterance.id in self._making:
+                self._making[utterance.id][1].cancel()
+            self._do(utterance, utterance.playout.cut(self._loop.time()))
+
+    def _ring(self) -> None:
+        if current := self.current:
+            self._do(current, current.playout.expire(self._loop.time()))
+
+    def _do(self, utterance: SpokenUtterance, actions: Iterable[PlayoutAction]) -> None:
+        """Carry out what a playout asks for; what that causes comes after it."""
+        self._todo.extend((utterance, action) for action in actions)
+        self._work()
+
+    def _work(self) -> None:
+        """Do what there is to do, unless that is being done further up the stack."""
+        if self._working:
+            return
+        self._working = True
+        try:
+            while self._todo or self._ungoverned:
+                if self._todo:
+                    self._act(*self._todo.popleft())
+                else:
+                    self._ungoverned = False
+                    self._decide()
+        finally:
+            self._working = False
+        self._alarm.set(self.current.playout.deadline() if self.current else None)
+
+    def _act(self, utterance: SpokenUtterance, action: PlayoutAction) -> None:
+        match action:
+            case Send(ear=ear):
+                if outlet := self._outlets.get(ear):
+                    outlet.send(utterance, action)
+                if utterance.id in self._making:
+                    self._making[utterance.id][0].demand.set()
+            case Finish(ear=ear):
+                if outlet := self._outlets.get(ear):
+                    outlet.finish(action)
+            case Clear(ear=ear):
+                if outlet := self._outlets.get(ear):
+                    outlet.clear(action)
+            case Over(complete):
+                self._finish(utterance, complete=complete)
+                self._govern()
+            case _:
+                self._feed(action)
+
+    def _finish(self, utterance: SpokenUtterance, *, complete: bool) -> None:
+        """It is over: say so, and go on with the next."""
+        if utterance not in self._queue:
+            return
+        self._queue.remove(utterance)
+        if work := self._making.pop(utterance.id, None):
+            work[1].cancel()
+        utterance.finish(self._loop.time(), complete=complete)
+        if utterance.reply_to is not None:
+            self._feed(ReplySettled(utterance.reply_to.id))
+        self._feed(SpeakingEnded(utterance.id, question=utterance.complete and utterance.asks))
+        self._ended(utterance)
