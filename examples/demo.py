@@ -89,6 +89,7 @@ brain = Scripted(
         Intent(["hello", "good morning", "hi there"], answer="Hello. What shall I look into for you?"),
         Intent(["thank you [very much]", "thanks"], answer="You are welcome."),
         Intent(["stop", "wait", "hold on"], answer="All right."),
+        Intent(["yes", "no", "okay", "yeah", "right", "uh huh", "mhm"], answer="All right."),
         Intent(["what can you do", "help"], answer="I can look into electric cars, for example, while we talk on."),
         Intent(["goodbye", "bye bye"], answer="Goodbye. What is still open will wait for you."),
     ],

@@ -100,6 +100,12 @@ class Runtime:
         self._group: asyncio.TaskGroup
         self._open = False
 
+    def simulated(self, channels: ChannelFactory) -> Runtime:
+        """An isolated copy for simulations: the same orchestration and hooks, memory that dies with it."""
+        copy = Runtime(orchestration=self.orchestration, delivery=self.delivery, state=None, channels=channels)
+        copy.open_rooms, copy.hooks = None, self.hooks
+        return copy
+
     # -- life
 
     async def __aenter__(self) -> Self:
@@ -129,8 +135,9 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Everything closes in order whatever ended the body; its error goes on as it is, not wrapped in a group.
         self._open = False
-        await self._stack.__aexit__(kind, error, trace)
+        await self._stack.aclose()
 
     def _close_rooms(self) -> None:
         for session in self._sessions.values():
