@@ -1,7 +1,8 @@
 """Flite: streams its audio as it is made, knows where its words are, and stops within a chunk (40 ms of audio).
 
-The library is Debian's `libflite1` (BSD-like licence). A sentence is planned before its first sample is made (3-40 ms,
-which cannot be interrupted), then a second of speech takes about 10 ms. All its work is done in one thread.
+The library is Debian's `libflite1` (BSD-like licence). It plans a text before it makes the first sample, and cannot be
+interrupted there: 3-40 ms for a sentence, 9 s for 3,000 digits, so it is given sentences one by one. Then a second of
+speech takes about 10 ms. All its work is done in one thread.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from voice.check import Check
 from voice.leg import RATE
+from voice.sentences import Sentence, Sentences
 from voice.tts import flite_library
 from voice.tts.booth import Booth, Emit, short_enough
 from voice.tts.flite_library import FliteLibrary, Sound
 from voice.tts.letters import Letters
-from voice.tts.sentences import sentences
 from voice.tts.synthesizer import SpeechChunk, WordMark
 from voice.tts.words import Words
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 VOICES = ("slt", "rms", "awb", "kal16", "kal")
 """The voices of Debian's package; `slt` is a woman, the others are men. All but `kal` (8 kHz) are at 16 kHz."""
-LONGEST = 240
-"""Characters planned at once: planning takes more than in proportion (9 s for 3,000 digits)."""
 LEAD = 0.02
 """Seconds of silence left before the first word of a sentence; flite itself gives about 0.2."""
 
@@ -87,26 +86,25 @@ class _Reading:
         self._given = 0
         """Samples, at the house's rate."""
 
-    def pieces(self) -> Iterator[tuple[int, int]]:
+    def pieces(self) -> Iterator[Sentence]:
         """The sentences that hold a word."""
-        return (piece for piece in sentences(self._text, LONGEST) if len(Words(self._text[slice(*piece)])))
+        sentences = Sentences()
+        pieces = (*sentences.push(self._text), *sentences.flush())
+        return (piece for piece in pieces if len(Words(piece.text)))
 
-    def read(self, piece: tuple[int, int], emit: Emit) -> None:
+    def read(self, piece: Sentence, emit: Emit) -> None:
         """Synthesize one sentence."""
-        start, end = piece
-        letters = Letters(self._text[start:end])
-        surplus = None
+        letters = Letters(piece.text)
+        surplus = 0
 
         def listen(sound: Sound) -> bool:
             nonlocal surplus
             marks: tuple[WordMark, ...] = ()
-            if surplus is None:
-                if not sound.tokens:
-                    return False  # it can pronounce none of this: silence is not worth waiting for
+            if sound.tokens:
                 skipped = max(0.0, sound.tokens[0].at - LEAD)
                 surplus = 2 * round(skipped * sound.rate)
                 begun = self._given / RATE - skipped
-                found = (self._words.mark(start + letters.origin(t.index), begun + t.at) for t in sound.tokens)
+                found = (self._words.mark(piece.start + letters.origin(t.index), begun + t.at) for t in sound.tokens)
                 marks = tuple(mark for mark in found if mark)
             pcm, surplus = sound.pcm[surplus:], max(0, surplus - len(sound.pcm))
             return self._give(pcm, sound.rate, marks, emit)
