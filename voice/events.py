@@ -107,9 +107,13 @@ class TurnDropped:
     text: str = ""
 
 
+DIGITS = frozenset("0123456789*#ABCD")
+"""The keys of a telephone (ITU-T Q.23)."""
+
+
 @dataclass(frozen=True, slots=True)
 class DigitPressed:
-    """A caller pressed a key of the telephone (0-9, *, #, A-D)."""
+    """A caller pressed a key of the telephone (one of DIGITS)."""
 
     caller: str
     digit: str

@@ -175,6 +175,10 @@ class Exchange:
         """A caller did something."""
         self._watch.feed(event)
 
+    def receive(self, caller: str, stream: int, samples: int, flushed: bool) -> None:
+        """A receipt came: the caller's ear has had `samples` of audio stream `stream`."""
+        self._speaker.receive(caller, stream, samples, flushed)
+
     def enter(self, caller: Caller, ear: Ear, outlet: Outlet) -> None:
         """A caller is in the room and hears."""
         self._callers[caller.id] = caller

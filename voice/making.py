@@ -116,7 +116,7 @@ class Making:
                     marks.add(mark.start, mark.end, begin + round(mark.at * RATE))
                 self._add(chunk.samples, chunk.pcm)
         finally:
-            await _close(chunks)
+            await close(chunks)
         if utterance.pcm:
             pad = -self._total % FRAME_SAMPLES
             marks.end(self._total + pad)
@@ -154,7 +154,7 @@ async def _read(source: AsyncIterator[str], pieces: asyncio.Queue[str | Exceptio
     else:
         await pieces.put(None)
     finally:
-        await _close(source)
+        await close(source)
 
 
 async def _within(seconds: float, chunks: AsyncIterator[Made]) -> Made | None:
@@ -166,7 +166,7 @@ async def _within(seconds: float, chunks: AsyncIterator[Made]) -> Made | None:
         raise SynthesisError(f"no audio for {seconds:g} s") from error
 
 
-async def _close(iterator: AsyncIterator[Any]) -> None:
+async def close(iterator: AsyncIterator[Any]) -> None:
     """Stop a generator's work now, not when it is collected."""
     if close := getattr(iterator, "aclose", None):
         await close()

@@ -20,7 +20,8 @@ LEAD = 0.06
 """Seconds that audio may leave ahead of the ear, beyond the jitter buffer; the house plan's figure."""
 FLUSH = 0.5
 """Seconds that an ear may take to say where it fell silent; then its last receipt must do."""
-_RESCHEDULE = 0.25
+_SOON = 0.5
+"""Seconds before the announced end within which a later end is announced, while more is being made."""
 _EPSILON = 1e-3
 """A thousandth of a sample: what adding up seconds in floating point may cost."""
 
@@ -365,7 +366,8 @@ class Playout:
         if not self._ears:
             return
         until = max(e.at(self._made - e.base) for e in self._ears.values())
-        if until - self._until > (_EPSILON / RATE if self._all_made else _RESCHEDULE):
+        soon = self._all_made or self._until < self._now + _SOON
+        if until > self._until + _EPSILON / RATE and soon:
             self._until = until
             actions.append(SpeakingScheduled(self.id, until))
 

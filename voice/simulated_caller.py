@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from voice.alarm import Alarm
 from voice.channel import Caller
 from voice.ear import Conclude, EarAction, EarInput, Hushed, Listen, Restart, VoiceOff, VoiceOn
-from voice.events import Deafness, DigitPressed
+from voice.events import DIGITS, Deafness, DigitPressed
 from voice.simulated_ear import Line, SimulatedEar
 from voice.stt.recognizer import Final, Hearing, Partial
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 CLICK = 0.02
 """Seconds a click lasts."""
-DIGITS = frozenset("0123456789*#ABCD")
 
 
 class _Recognizer:

@@ -39,7 +39,7 @@ class Outlet(Protocol):
 
 
 class Speaker:
-    """The queue of utterances, and the outlets by caller. `feed` takes its events, `ended` every utterance at its end."""
+    """The queue of utterances, and the outlets by caller. `feed` takes its events, `ended` each one that is over."""
 
     def __init__(
         self,
