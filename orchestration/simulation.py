@@ -63,6 +63,11 @@ class SimulatedCall:
         return self._session.room.id
 
     @property
+    def now(self) -> float:
+        """The time, in seconds of the event loop."""
+        return asyncio.get_running_loop().time()
+
+    @property
     def lines(self) -> Sequence[Line]:
         """What this caller's ear has had so far, in order; the last may still be going on."""
         return self.caller.lines
@@ -122,7 +127,7 @@ class SimulatedCall:
     async def _past(self, line: Line) -> None:
         """Wait for the end of a line, or of its words as far as they have come."""
         until = line.spans[-1][1] if line.spans else 0.0
-        await asyncio.sleep(max(until - asyncio.get_running_loop().time(), 0.001))
+        await asyncio.sleep(max(until - self.now, 0.001))
 
     # -- looking back
 
@@ -150,7 +155,7 @@ class SimulatedCall:
 async def simulate(
     runtime: Runtime, *, room: str = "simulation", caller: str = "caller", **speech: Any
 ) -> AsyncIterator[SimulatedCall]:
-    """A call of `caller` with the runtime's agent. `speech` goes to `SimulatedChannel`: pace, stt_delay, tts_delay..."""
+    """A call of `caller` with the runtime's agent. `speech` goes to `SimulatedChannel` (pace, delays)."""
 
     def channels(_: object) -> SimulatedChannel:
         return SimulatedChannel(**speech)

@@ -18,6 +18,9 @@ from orchestration.models.model import ToolSpec
 
 log = logging.getLogger("sottovoce.tools")
 
+STARTED = "started:"
+"""How the result of a tool begins that has set work going in the background."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:

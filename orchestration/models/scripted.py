@@ -18,6 +18,7 @@ from itertools import count
 from typing import Any
 
 from orchestration.models.model import Delta, Message, Role, TextDelta, ToolCall, ToolSpec
+from orchestration.tools import STARTED
 
 RESULT = re.compile(r"<result>\s*(.*?)\s*</result>", re.DOTALL)
 """How a result to be told is fenced in a message (see `orchestration.conversation`)."""
@@ -32,8 +33,9 @@ Arguments = Callable[[Mapping[str, str]], Mapping[str, Any]]
 class Intent:
     """One thing it understands: `says` are patterns; `answer` is what it says, `call` a tool it calls before.
 
-    `answer` may be a function of the slots. With `call`, an empty `answer` reads out the tool's result.
-    `shown` is the example that people are shown (default: the first pattern).
+    `answer` may be a function of the slots. With `call` it is said when the tool has begun work that goes on in the
+    background; a tool that gives a result has it read out, or put where `answer` says `{result}`. `shown` is the example
+    that people are shown (default: the first pattern).
     """
 
     says: Sequence[str]
@@ -142,9 +144,10 @@ class Scripted:
         result = messages[-1].text
         if result.startswith("error:"):
             return "I am sorry, that did not work."
-        if understood and understood[0].answer:
-            return _line(understood[0].answer, {**understood[1], "result": result})
-        return result
+        answer = understood[0].answer if understood else ""
+        if not understood or not answer or not (result.startswith(STARTED) or "{result}" in str(answer)):
+            return result.removeprefix(STARTED).strip()
+        return _line(answer, {**understood[1], "result": result.removeprefix(STARTED).strip()})
 
 
 def plain_words(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from delivery.ledger import Status
 from orchestration.tasks import GRACE
-from orchestration.tools import Tool, tool
+from orchestration.tools import STARTED, Tool, tool
 from orchestration.workers.worker import Worker
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ def delegate_tool(runtime: Runtime, room_id: str, worker: Worker, name: str, mes
         started = await runtime.delegate(room_id, worker.id, task, caller=runtime.speaker(room_id))
         result = await runtime.tasks.result(started.id, within=GRACE)
         if result is None:
-            return message
+            return f"{STARTED} {message}"
         runtime.carry(room_id, f"{started.id}:result:0")
-        return result.error or result.text
+        return f"error: {worker.label} could not finish" if result.error else result.text
 
     description = f"Hand work to {worker.label}. It runs in the background; the result is told when it is there."
     return tool(delegate, name=name, description=description)
