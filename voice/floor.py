@@ -146,12 +146,12 @@ class _Caller:
     alive_at: float = 0.0
     """Last sign that the voice is a voice: it began, brought words, or changed its level."""
     silent_since: float = 0.0
-    digits_until: float = 0.0
+    digits_until: float = float("-inf")
 
     def hush(self) -> None:
         """Forget a turn in progress."""
         self.speaking = self.in_turn = False
-        self.digits_until = 0.0
+        self.digits_until = float("-inf")
 
     def blocker(self, now: float, times: FloorTimes) -> Blocker | None:
         """Why this caller holds the floor, if they do."""
@@ -171,7 +171,7 @@ class _Caller:
             yield self.alive_at + times.stuck
         elif self.in_turn:
             yield self.silent_since + times.turn
-        if self.digits_until:
+        if self.digits_until > float("-inf"):
             yield self.digits_until
 
 
@@ -256,6 +256,7 @@ class Floor:
                 self._callers.setdefault(id, _Caller()).deaf = None
             case Left(id):
                 self._callers.pop(id, None)
+                self._forget_turns(id)
             case Deafened(id, why):
                 caller = self._callers.setdefault(id, _Caller())
                 caller.deaf, caller.deaf_since = why, now
@@ -310,6 +311,10 @@ class Floor:
         for owed in self._owed.values():
             owed.until = now + self.times.reply
 
+    def _forget_turns(self, caller: str) -> None:
+        """Nobody waits any more for the replies to this caller's turns."""
+        self._owed = {id: owed for id, owed in self._owed.items() if owed.turn.caller != caller}
+
     def _give_up(self, now: float, actions: list[FloorAction]) -> None:
         """Drop what has been waited for long enough."""
         for id, until in list(self._audible.items()):
@@ -328,6 +333,7 @@ class Floor:
         for id, caller in list(self._callers.items()):
             if caller.deaf is Deafness.RECONNECTING and caller.deaf_since + self.times.reconnect <= now:
                 del self._callers[id]
+                self._forget_turns(id)
                 actions.append(CallerGone(id))
 
     def _derive(self, now: float, actions: list[FloorAction]) -> None:

@@ -170,7 +170,7 @@ class RecognizerStream:
 
 
 class Synthesizer:
-    """A word takes 0.3 s. `delay`: seconds before each sentence; `stall`: sentences that never come; `fail` likewise."""
+    """A word takes 0.3 s, a sentence `delay` s more. One that contains `fail` fails, one with `stall` never comes."""
 
     name = "test voice"
 
