@@ -57,11 +57,11 @@ _RENAMED = {"delivery_strategy": "delivery"}
 class Runtime:
     """Use as `async with runtime:`; `sottovoce serve app:runtime` does that for you.
 
-    `orchestration` says who talks and who works; `delivery` when results are spoken. `rooms` are the rooms that callers
-    may join beside those that `create_room` makes (None: any name makes a room, which goes when it is empty). `state` is
-    the directory of the ledger and of the task engine (None: in memory, nothing survives). `speech` chooses the engines
-    that hear and speak (None: the best that this machine has). `ledger`, `engine`, `identities` and `channels` replace
-    single parts.
+    `orchestration` says who talks and who works; `delivery` when results are spoken. `rooms` are the rooms that
+    callers may join beside those that `create_room` makes (None: any name makes a room, which goes when empty).
+    `state` is the directory of the ledger and of the task engine (None: in memory, nothing survives). `speech`
+    chooses the engines that hear and speak (None: the best that this machine has). `ledger`, `engine`, `identities`
+    and `channels` replace single parts.
     """
 
     def __init__(

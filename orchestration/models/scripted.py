@@ -34,8 +34,8 @@ class Intent:
     """One thing it understands: `says` are patterns; `answer` is what it says, `call` a tool it calls before.
 
     `answer` may be a function of the slots. With `call` it is said when the tool has begun work that goes on in the
-    background; a tool that gives a result has it read out, or put where `answer` says `{result}`. `shown` is the example
-    that people are shown (default: the first pattern).
+    background; a tool that gives a result has it read out, or put where `answer` says `{result}`. `shown` is the
+    example that people are shown (default: the first pattern).
     """
 
     says: Sequence[str]
