@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 
 from orchestration.gate import Admission, Gate, Refused
 from orchestration.page import HEADERS, Page
+from voice.clock import now
 from voice.transports import wire
 from voice.transports.browser import LAST_WORDS, BrowserLeg, carry
 from voice.transports.handshake import greet, refuse
@@ -110,11 +111,11 @@ class _Door:
             await refuse(socket, Close.FAILED, "failed", "the server failed to let you in; try again")
             return
         await self._replace(admission.token)
-        now = asyncio.get_running_loop().time()
-        call = _Call(BrowserLeg(admission.caller, join, now, admission.snapshot))
+        started = now()
+        call = _Call(BrowserLeg(admission.caller, join, started, admission.snapshot))
         self.calls[admission.token] = call
         try:
-            await socket.send_text(self._welcome(join.room, admission, now))
+            await socket.send_text(self._welcome(join.room, admission, started))
             await _converse(socket, call.leg, admission)
         except OSError:
             call.leg.lost()
@@ -133,14 +134,14 @@ class _Door:
             except TimeoutError:
                 logger.warning("the room still holds the old connection of caller %s", old.leg.caller.id)
 
-    def _welcome(self, room: str, admission: Admission, now: float) -> str:
+    def _welcome(self, room: str, admission: Admission, at: float) -> str:
         return wire.control(
             "welcome",
             protocol=wire.PROTOCOL,
             room=room,
             caller={"id": admission.caller.id, "name": admission.caller.name},
             token=admission.token,
-            now=now,
+            now=at,
             snapshot=admission.snapshot(),
             help=asdict(self.gate.help()),
         )

@@ -78,7 +78,7 @@ export class Sound extends EventTarget {
     const context = this.#context;
     const running = context.resume();
     await this.useMicrophone(microphone);
-    await Promise.all(["capture-worklet.js", "playback-worklet.js"].map((file) => context.audioWorklet.addModule(new URL(file, import.meta.url))));
+    await this.#load("capture-worklet.js", "playback-worklet.js");
     this.#capture = new AudioWorkletNode(context, "capture", { channelCount: 1, channelCountMode: "explicit" });
     this.#playback = new AudioWorkletNode(context, "playback", { numberOfInputs: 0, outputChannelCount: [1] });
     this.#capture.port.onmessage = ({ data }) => this.#told("level", data.level);
@@ -91,6 +91,18 @@ export class Sound extends EventTarget {
     await this.useSpeaker(speaker);
     await Promise.all([running, this.#player.play()]);
     return { capture: this.#port(this.#capture), player: this.#port(this.#playback) };
+  }
+
+  async #load(...files) {
+    try {
+      await Promise.all(files.map((file) => this.#context.audioWorklet.addModule(new URL(file, import.meta.url))));
+    } catch (error) {
+      throw new AudioProblem(
+        "unreachable",
+        "The server does not answer",
+        `A part of this page could not be loaded. Is the server still running? Then press Join again. (${error.message})`,
+      );
+    }
   }
 
   #port(node) {

@@ -82,6 +82,7 @@ export class Call extends EventTarget {
       const ports = await this.#audio.open({ microphone, speaker });
       this.#link = new Worker(new URL("link.js", import.meta.url), { type: "module" });
       this.#link.onmessage = ({ data }) => this.#hear(data);
+      this.#link.onerror = () => this.#over({ code: 1006, reason: "", error: null, reached: false });
       this.#link.postMessage({ order: "ports", ...ports }, [ports.capture, ports.player]);
     } catch (problem) {
       await this.#stop();

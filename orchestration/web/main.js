@@ -35,10 +35,14 @@ function refresh() {
   stale = true;
   setTimeout(() => {
     stale = false;
-    transcript.show();
-    board.show(call.now);
-    callers();
+    show();
   }, 100);
+}
+
+function show() {
+  transcript.show();
+  board.show(call.now);
+  callers();
 }
 
 function callers() {
@@ -132,10 +136,9 @@ call.addEventListener("state", ({ detail }) => {
   }
   if (state === "idle" && was) {
     timeline.stop();
-    page.name.focus({ preventScroll: true });
     page.join.focus({ preventScroll: true });
   }
-  refresh();
+  show();
 });
 
 function begin(help) {
