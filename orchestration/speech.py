@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -40,9 +39,9 @@ class Speech:
         self.stt = self.stt or stt.default()
         self.tts = self.tts or tts.default()
         self.vad = self.vad or vad.default()
-        async with asyncio.TaskGroup() as group:
-            for provider in (self.stt, self.tts, self.vad):
-                group.create_task(provider.prepare())
+        # One after the other: numpy does not survive being imported by two threads at once.
+        for provider in (self.stt, self.tts, self.vad):
+            await provider.prepare()
 
     def channel(self, room: Room) -> AbstractAsyncContextManager[CascadeChannel]:
         """A channel for one room; use it as `async with`."""

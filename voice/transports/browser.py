@@ -270,7 +270,9 @@ async def carry(socket: WebSocket, leg: BrowserLeg) -> None:
 
 async def hang_up(socket: WebSocket, code: Close, message: str) -> None:
     """Close a socket that may be gone or blocked already."""
-    with contextlib.suppress(TimeoutError, OSError, RuntimeError):
+    from starlette.websockets import WebSocketDisconnect
+
+    with contextlib.suppress(TimeoutError, OSError, RuntimeError, WebSocketDisconnect):
         async with asyncio.timeout(LAST_WORDS):
             await socket.close(code, wire.clip(message))
 
