@@ -9,12 +9,23 @@ from contextlib import aclosing
 from typing import Any
 
 from orchestration.models.model import Message, Model, Role, TextDelta, ToolCall
-from orchestration.tools import Tool, tool
+from orchestration.tools import Tool, run_tool, tool, unique
 
 MAX_ROUNDS = 8
 """Times in one reply that a model may call tools and be asked again; more is a loop."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _RENAMED = {"provider": "model", "system_prompt": "prompt"}
+
+
+class ToolLoopError(RuntimeError):
+    """A model went on calling tools and never came to an answer."""
+
+
+def valid_id(id: object) -> str:
+    """`id` as the id of an agent or worker. Raises ValueError."""
+    if not isinstance(id, str) or not _ID.fullmatch(id):
+        raise ValueError(f"id: {id!r} is no id; use 1 to 64 letters, digits, '-', '_' or '.', the first no mark")
+    return id
 
 
 class Agent:
@@ -39,9 +50,7 @@ class Agent:
         for name in unknown:
             hint = f"; it is called {_RENAMED[name]!r} here" if name in _RENAMED else ""
             raise TypeError(f"Agent got an unknown argument {name!r}{hint}")
-        if not isinstance(id, str) or not _ID.fullmatch(id):
-            raise ValueError(f"id: {id!r} is no agent id; use 1 to 64 letters, digits, '-', '_' or '.'")
-        self.id = id
+        self.id = valid_id(id)
         self.model = model
         self.prompt = prompt
         self.role = role
@@ -60,16 +69,24 @@ class Agent:
         group: asyncio.TaskGroup,
         tools: Sequence[Tool] = (),
         said: list[Message] | None = None,
+        ended: Callable[[ToolCall, Message], None] = lambda call, result: None,
     ) -> AsyncGenerator[str, None]:
         """Answer the conversation so far, piece by piece; tools are run in between, `tools` beside its own.
 
         What the model and the tools said is appended to `said`. Closing the iterator stops the generation, but not a
-        tool that has begun: tools run in `group`, and a caller who cuts in stops no work.
+        tool that has begun: tools run in `group`, and a caller who cuts in stops no work. `ended` is told of each tool
+        that ends, also after that. Raises ToolLoopError after MAX_ROUNDS, and what the model raises.
         """
         own = {t.name: t for t in [*self.tools, *tools]}
         said = [] if said is None else said
+
+        async def use(call: ToolCall) -> None:
+            result = await run_tool(own.get(call.name), call)
+            said.append(result)
+            ended(call, result)
+
         for _ in range(MAX_ROUNDS):
-            text, calls = "", []
+            text, calls = "", list[ToolCall]()
             stream = self.model.stream([*messages, *said], prompt=self.prompt, tools=[t.spec for t in own.values()])
             async with aclosing(stream) as deltas:
                 async for delta in deltas:
@@ -82,19 +99,8 @@ class Agent:
             said.append(Message(Role.ASSISTANT, text, tuple(calls)))
             if not calls:
                 return
-            running = [group.create_task(run_tool(own.get(c.name), c)) for c in calls]
-            said.extend([await asyncio.shield(task) for task in running])
-
-
-async def run_tool(tool: Tool | None, call: ToolCall) -> Message:
-    """Run what the model called; a tool that does not exist is an error result, not an exception."""
-    text = f"error: there is no tool {call.name!r}" if tool is None else await tool.run(call.arguments)
-    return Message(Role.TOOL, text, call=call.id)
-
-
-def unique(tools: Sequence[Tool]) -> None:
-    """Raises TypeError when two tools have one name."""
-    names = [t.name for t in tools]
-    for name in names:
-        if names.count(name) > 1:
-            raise TypeError(f"two tools are called {name!r}; names must differ")
+            running = [group.create_task(use(call), name=f"tool {call.name}") for call in calls]
+            await asyncio.wait(running)
+            if any(task.cancelled() for task in running):
+                return  # the room closes
+        raise ToolLoopError(f"agent {self.id!r} called tools {MAX_ROUNDS} times and never came to an answer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import dropwhile
 
 from orchestration.models.model import Message, Role
 
@@ -12,17 +13,15 @@ class SlidingWindowMemory:
     """The last `max_events` messages, never beginning with a tool's answer whose question fell out."""
 
     def __init__(self, max_events: int = 50) -> None:
-        if max_events < 1:
-            raise ValueError(f"max_events: {max_events} is too few; give at least 1")
+        """Raises ValueError unless `max_events` is a whole number of 1 or more."""
+        if not isinstance(max_events, int) or max_events < 1:
+            raise ValueError(f"max_events: {max_events!r} is no number of messages; give a whole number from 1 on")
         self._messages: deque[Message] = deque(maxlen=max_events)
 
-    def add(self, message: Message) -> None:
-        """Remember a message."""
-        self._messages.append(message)
+    def add(self, *messages: Message) -> None:
+        """Remember messages."""
+        self._messages.extend(messages)
 
     def messages(self) -> Sequence[Message]:
         """What the model is shown, oldest first."""
-        messages = list(self._messages)
-        while messages and messages[0].role is Role.TOOL:
-            messages.pop(0)
-        return messages
+        return list(dropwhile(lambda message: message.role is Role.TOOL, self._messages))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from delivery.strategies import Strategy
-from orchestration.agent import Agent, unique
-from orchestration.tools import Tool
+from orchestration.agent import Agent
+from orchestration.tools import Tool, unique
 
 if TYPE_CHECKING:
     from orchestration.strategies.orchestration import Orchestration

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from orchestration.agent import Agent, run_tool
+from orchestration.agent import Agent
 from orchestration.engines.engine import Steps, Task, TaskResult
 from orchestration.models.model import Message, Role, TextDelta, ToolCall
+from orchestration.tools import run_tool
 
 T = TypeVar("T")
 
