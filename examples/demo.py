@@ -59,7 +59,7 @@ def the_time(slots: Mapping[str, str]) -> str:
     """The time in a city, without daylight saving: a demo's clock."""
     city = slots.get("city", "london")
     now = datetime.now(UTC) + timedelta(hours=CLOCKS[city])
-    return f"In {city.title()} it is {now.hour} {now.minute:02}."
+    return f"In {city.title()} it is {now.hour}:{now.minute:02}."
 
 
 def the_sum(slots: Mapping[str, str]) -> str:
