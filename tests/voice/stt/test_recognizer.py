@@ -267,7 +267,10 @@ def test_calls_out_of_order_are_refused(recognizer: SpeechRecognizer, call: str)
 
 
 def test_the_loop_goes_on_while_speech_is_decoded(recognizer: SpeechRecognizer) -> None:
-    """Ticks of 5 ms, idle and while four callers are decoded as fast as can be: most of them must come."""
+    """Ticks of 5 ms, idle and while four callers are decoded as fast as can be on however few cores.
+
+    About 0.8 of them come; of a decoder that holds the interpreter (the package's own binding in a thread) 0.02.
+    """
 
     async def ticks(work: asyncio.Future[object]) -> float:
         """The share of the ticks that came."""
@@ -292,4 +295,4 @@ def test_the_loop_goes_on_while_speech_is_decoded(recognizer: SpeechRecognizer) 
     for sentence in (*IN[:3], OUT[0]):
         said(sentence)
     idle, busy = asyncio.run(main())
-    assert busy >= 0.5 * idle
+    assert busy >= 0.2 * idle
