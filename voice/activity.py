@@ -6,6 +6,7 @@ a line that hums. Called once a frame.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from voice.ear import VoiceMoved, VoiceOff, VoiceOn
@@ -20,9 +21,11 @@ MOVE = 6.0
 """dB by which the loudness of a voice must move to be a sign of life; a steady noise's 20 ms frames vary by 1 dB."""
 MOVE_FRAMES = 25
 """Frames between two signs of life: half a second is soon enough for timers of seconds."""
+SMOOTH_FRAMES = 3
 BLOCK_FRAMES = 12
 BLOCKS = 12
-"""The noise is the quietest block of the last 2.9 s (minimum statistics, Martin 2001): speech has a gap by then."""
+"""The noise is the quietest 60 ms of the last 2.9 s (minimum statistics, Martin 2001): by then speech has had a gap
+between two words or the closure of a plosive."""
 
 
 class Activity:
@@ -31,11 +34,14 @@ class Activity:
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
         self._blocks: deque[float] = deque([QUIETEST] * BLOCKS, maxlen=BLOCKS)
-        self._block: list[float] = []
+        self._recent: deque[float] = deque(maxlen=SMOOTH_FRAMES)
+        self._frames = 0
+        self._quietest = math.inf
         self._noise = QUIETEST
         self._on = False
         self._reference = 0.0
         self._since_move = 0
+        self._off_frames = MOVE_FRAMES
 
     @property
     def on(self) -> bool:
@@ -50,15 +56,20 @@ class Activity:
     def hear(self, probability: float, level: float) -> list[VoiceOn | VoiceOff | VoiceMoved]:
         """Take in a frame: how likely it is speech (0 to 1), and its loudness (dBFS)."""
         self._follow_noise(level)
-        wanted = self._threshold - (RELEASE if self._on else 0.0)
-        margin = MARGIN / 2 if self._on else MARGIN
-        voice = probability >= wanted and level > max(self._noise + margin, QUIETEST)
-        if voice and not self._on:
-            self._on, self._reference, self._since_move = True, level, 0
-            return [VoiceOn()]
-        if not voice:
-            return self.stop()
         self._since_move += 1
+        if self._on:
+            voice = probability >= self._threshold - RELEASE and max(self._recent) > self._noise + MARGIN / 2
+        else:
+            voice = probability >= self._threshold and level > self._noise + MARGIN
+        if not voice or max(self._recent) <= QUIETEST:
+            self._off_frames += 1
+            return self.stop()
+        off, self._off_frames = self._off_frames, 0
+        if not self._on:
+            self._on = True
+            if off >= MOVE_FRAMES:
+                self._reference, self._since_move = level, 0
+            return [VoiceOn()]
         if abs(level - self._reference) >= MOVE and self._since_move >= MOVE_FRAMES:
             self._reference, self._since_move = level, 0
             return [VoiceMoved()]
@@ -72,9 +83,12 @@ class Activity:
         return [VoiceOff()]
 
     def _follow_noise(self, level: float) -> None:
-        """The noise is the quietest block of frames in a while."""
-        self._block.append(level)
-        if len(self._block) == BLOCK_FRAMES:
-            self._blocks.append(sum(self._block) / BLOCK_FRAMES)
-            self._block.clear()
+        """The noise is the quietest moment in a while."""
+        self._recent.append(level)
+        if len(self._recent) == SMOOTH_FRAMES:
+            self._quietest = min(self._quietest, sum(self._recent) / SMOOTH_FRAMES)
+        self._frames += 1
+        if self._frames % BLOCK_FRAMES == 0:
+            self._blocks.append(self._quietest)
+            self._quietest = math.inf
             self._noise = min(self._blocks)

@@ -346,21 +346,30 @@ class Playout:
 
     def _flow(self, now: float, actions: list[PlayoutAction]) -> None:
         """Send what is due."""
-        sent = self._head - self._base
-        if self._sendable() and sent and now > max(e.at(e.sent) for e in self._ears.values()):
-            late = now - sent / RATE - self._anchor  # the ears have stood still: what follows is that much later
-            self._anchor += late
-            for ear in self._ears.values():
-                ear.anchor += late
+        self._catch_up(now)
         while (samples := self._sendable()) and not self._finished:
             sent = self._head - self._base
-            if sent + samples > (now - self._anchor + self.lead) * RATE + _EPSILON:
+            played = (now - self._anchor) * RATE
+            if sent + samples > played + self.lead * RATE + _EPSILON:
                 break
             for name, ear in self._ears.items():
+                if not ear.sent:
+                    if sent < played - _EPSILON:
+                        continue  # who comes late begins with what is due now, not with what was
+                    ear.base, ear.anchor = self._head, now
                 actions.append(Send(name, ear.stream, ear.sent, self._head, samples))
                 ear.sent += samples
             self._head += samples
         self._schedule(actions)
+
+    def _catch_up(self, now: float) -> None:
+        """Where sound is late, the ears have stood still: what follows is that much later."""
+        ends = [e.at(e.sent) for e in self._ears.values() if e.sent]
+        if self._sendable() and ends and now > max(ends):
+            late = now - (self._head - self._base) / RATE - self._anchor
+            self._anchor += late
+            for ear in self._ears.values():
+                ear.anchor += late
 
     def _schedule(self, actions: list[PlayoutAction]) -> None:
         if not self._ears:
@@ -379,7 +388,7 @@ class Playout:
         dry = all(now >= e.at(e.sent) - _EPSILON / RATE for e in self._ears.values())
         if not self._finished and (done or dry):
             self._finished = True
-            actions.extend(Finish(name, e.stream, e.sent) for name, e in self._ears.items())
+            actions.extend(Finish(name, e.stream, e.sent) for name, e in self._ears.items() if e.sent)
         if not self._finished:
             return
         if all(e.silent for e in self._ears.values()):
@@ -391,7 +400,8 @@ class Playout:
         """Clear the ears."""
         self._phase, self._flush_by = _Phase.FLUSHING, now + FLUSH
         for name, ear in self._ears.items():
-            actions.append(Clear(name, ear.stream))
+            if ear.sent:
+                actions.append(Clear(name, ear.stream))
             if not ear.receipts:
                 ear.flushed = True
 

@@ -1,0 +1,34 @@
+"""How much silence ends a turn."""
+
+from __future__ import annotations
+
+import pytest
+
+from voice.endpointing import FixedSilence, SoFar
+
+
+@pytest.mark.parametrize(
+    ("turn", "seconds"),
+    [
+        (SoFar("compare postgres and"), 0.6),
+        (SoFar(""), 0.6),
+        (SoFar("compare postgres and sqlite", complete=True), 0.25),
+        (SoFar("mm-hm", backchannel=True), 0.15),
+        (SoFar("okay", complete=True, backchannel=True), 0.15),
+    ],
+)
+def test_the_more_is_known_the_sooner_a_turn_ends(turn: SoFar, seconds: float) -> None:
+    assert FixedSilence().wait(turn) == seconds
+
+
+def test_the_silences_can_be_chosen() -> None:
+    endpointer = FixedSilence(silence=1.0, complete=0.5, backchannel=0.2)
+    turns = (SoFar("x"), SoFar("x", complete=True), SoFar("x", backchannel=True))
+    assert [endpointer.wait(t) for t in turns] == [1.0, 0.5, 0.2]
+
+
+@pytest.mark.parametrize("name", ["silence", "complete", "backchannel"])
+@pytest.mark.parametrize("value", [0, -1, 11, float("nan")])
+def test_a_silence_that_makes_no_sense_is_named(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"FixedSilence.{name} must be seconds"):
+        FixedSilence(**{name: value})
