@@ -34,8 +34,8 @@ of 120 other ones it rejects 97-100 %. Calibrate it where callers have one kind 
 STEP = RATE * 2 // 10
 """Bytes decoded at a time: 100 ms, so a partial result is at most that old."""
 NICENESS = 10
-"""How much the decoding threads give way to others (nice, 0 to 19). The event loop's longest wait for four of them on two
-busy cores: 20-71 ms at 0, 16-29 at 5, 10-17 at 10."""
+"""How much the decoding threads give way to others (nice, 0 to 19). The event loop's longest wait for four of them on
+two busy cores: 20-71 ms at 0, 16-29 at 5, 10-17 at 10."""
 SPEAKING = 32
 """Callers who can speak into grammars at once; a further one is heard as soon as another pauses."""
 GUESSING = 2

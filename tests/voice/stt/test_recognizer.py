@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -212,6 +213,7 @@ def test_what_is_expected_changes_with_the_next_begin(recognizer: SpeechRecogniz
             stream.push(pcm)
             stream.end()
             first = (await heard(stream))[-1]
+            assert isinstance(first, Final)
             return [first, await transcript(stream, said("good morning"))]
 
     first, second = run(main())
@@ -233,6 +235,7 @@ def test_closing_in_the_middle_ends_it_and_frees_its_place(recognizer: SpeechRec
             second.end()
             await first.aclose()
             final = (await heard(second))[-1]
+            assert isinstance(final, Final)
         first.push(pcm)
         first.end()
         return [hearing async for hearing in first], final.text
@@ -272,7 +275,7 @@ def test_the_loop_goes_on_while_speech_is_decoded(recognizer: SpeechRecognizer) 
     About 0.8 of them come; of a decoder that holds the interpreter (the package's own binding in a thread) 0.02.
     """
 
-    async def ticks(work: asyncio.Future[object]) -> float:
+    async def ticks(work: asyncio.Future[Any]) -> float:
         """The share of the ticks that came."""
         began, count = now(), 0
         while not work.done():
