@@ -171,7 +171,11 @@ class Panel:
 
     def caller(self, id: str, name: str) -> None:
         """Say what a caller is called; before their `Joined` if possible. Without it they go by their id."""
-        self._caller(id).name = _cut(name, MAX_LABEL)
+        row, name = self._caller(id), _cut(name, MAX_LABEL)
+        if row.name != name:
+            row.name = name
+            if not row.over:
+                self._send("caller", {"id": id, "name": name, "state": row.state, "at": row.at})
 
     def event(self, event: Event | FloorChanged, at: float) -> None:
         """Take in what the channel says happened at `at`."""

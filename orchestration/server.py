@@ -23,7 +23,7 @@ from orchestration.gate import Admission, Gate, Refused
 from orchestration.page import HEADERS, Page
 from voice.clock import now
 from voice.transports import wire
-from voice.transports.browser import LAST_WORDS, BrowserLeg, carry
+from voice.transports.browser import GONE, LAST_WORDS, BrowserLeg, carry
 from voice.transports.handshake import greet, refuse
 from voice.transports.wire import Close
 
@@ -117,7 +117,7 @@ class _Door:
         try:
             await socket.send_text(self._welcome(join.room, admission, started))
             await _converse(socket, call.leg, admission)
-        except OSError:
+        except GONE:
             call.leg.lost()
         finally:
             call.served.set()

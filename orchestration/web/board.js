@@ -28,8 +28,9 @@ export class Board {
     );
   }
 
-  show(now) {
-    this.#floor(now);
+  show(now, connected) {
+    if (connected) this.#floor(now);
+    else this.#cut();
     this.tasks.show(underParents(newestFirst(this.room.tasks, taskOver)));
     this.deliveries.show(newestFirst(this.room.deliveries, deliveryOver));
     this.page.tasks.parentElement.dataset.empty = String(!this.room.tasks.size);
@@ -38,6 +39,16 @@ export class Board {
 
   #standing(delivery) {
     return standing(delivery, this.room.floor, this.who(this.room.floor.caller));
+  }
+
+  #cut() {
+    const { page } = this;
+    page.floor.dataset.floor = "empty";
+    set(page.floorName, "The line is cut");
+    set(page.floorWhy, "Trying to reach the room again. It keeps your place for a while, and what you are owed for longer.");
+    set(page.floorSince, "");
+    set(page.floorWait, "");
+    this.#tell("The line is cut. Trying to reach the room again.");
   }
 
   #floor(now) {

@@ -44,6 +44,7 @@ export class Call extends EventTarget {
   #offset = null; // the room's clock minus ours, seconds
   #offsetRtt = Infinity;
   #timer = 0;
+  #stoodStill = null; // the room's clock when the line was cut
 
   constructor(player) {
     super();
@@ -53,7 +54,10 @@ export class Call extends EventTarget {
     }
     this.#audio.addEventListener("unplugged", () => this.#unplugged());
     addEventListener("online", () => this.#link?.postMessage({ order: "now" }));
-    document.addEventListener("visibilitychange", () => this.state === "live" && this.#audio.wake());
+    // The browser may put the sound to sleep behind our back; any sign of the caller wakes it.
+    for (const sign of ["visibilitychange", "pointerdown", "keydown"]) {
+      document.addEventListener(sign, () => this.state === "live" && this.#audio.wake());
+    }
   }
 
   #told(type, detail) {
@@ -69,8 +73,9 @@ export class Call extends EventTarget {
     return this.#audio;
   }
 
-  /** The room's clock now, in its seconds. */
+  /** The room's clock now, in its seconds; while the line is cut, when it was. Null before a first welcome. */
   get now() {
+    if (this.#stoodStill !== null) return this.#stoodStill;
     return this.#offset === null ? null : clock() + this.#offset;
   }
 
@@ -124,6 +129,7 @@ export class Call extends EventTarget {
       case "error":
         return this.#told("error", message);
       case "waiting":
+        this.#stoodStill ??= this.now;
         return this.#become(message.reached ? "reconnecting" : "joining", { attempt: message.attempt });
       case "over":
         return this.#over(message);
@@ -132,6 +138,7 @@ export class Call extends EventTarget {
 
   #live({ welcome, at }) {
     this.caller = welcome.caller;
+    this.#stoodStill = null;
     this.#offset = welcome.now - at;
     this.#offsetRtt = Infinity;
     store.set(tokenKey(this.room, this.name), welcome.token);
@@ -154,6 +161,7 @@ export class Call extends EventTarget {
 
   async #stop() {
     clearInterval(this.#timer);
+    this.#stoodStill = null;
     this.#link?.terminate();
     this.#link = null;
     await this.#audio.close();

@@ -41,7 +41,7 @@ function refresh() {
 
 function show() {
   transcript.show();
-  board.show(call.now);
+  board.show(call.now, call.state === "live");
   callers();
 }
 
@@ -72,7 +72,7 @@ const CONNECTION = {
   idle: "Not connected",
   joining: "Joining",
   live: "Connected",
-  reconnecting: "Connection lost. Reconnecting",
+  reconnecting: "Reconnecting",
 };
 
 async function join() {
@@ -252,7 +252,7 @@ async function about() {
 page.name.value = store.get("name") ?? "";
 page.room.value = new URLSearchParams(location.search).get("room") ?? "lobby";
 (page.name.value ? page.join : page.name).focus();
-setInterval(() => call.state !== "idle" && board.show(call.now), 500);
+setInterval(() => call.state !== "idle" && board.show(call.now, call.state === "live"), 500);
 setInterval(() => page.timeline.setAttribute("aria-label", timeline.describe()), 5000);
 const cannot = whyNoAudio();
 if (cannot) {

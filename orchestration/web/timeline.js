@@ -14,6 +14,7 @@ const MAX_LANES = 6; // of tasks, and of deliveries
 const TICKS = [1, 2, 5, 10, 15, 30, 60];
 const TINT = 0.07;
 const LEGIBLE = 7; // letters of a cut text that still say something
+const SHORTER = { "caller speaks": "caller", "agent speaks": "agent", "reply owed": "reply", "waits for silence": "waits" };
 const HOLDER = { user_holds: "caller", agent_audible: "agent", agent_owes: "owed" };
 
 export class Timeline {
@@ -49,8 +50,9 @@ export class Timeline {
 
   #frame(time) {
     if (!this.running) return;
-    // Thirty pictures a second are enough for the eye; two for those who asked for little motion.
-    if (time - this.drawn >= (this.calm.matches ? 500 : 33) - 2) {
+    // A new picture when it has moved by a pixel; two a second for those who asked for little motion.
+    const pixel = (1000 * this.span) / ((this.width - this.gutter) * (devicePixelRatio || 1));
+    if (time - this.drawn >= (this.calm.matches ? 500 : Math.max(33, Math.min(150, pixel))) - 4) {
       this.drawn = time;
       this.paint();
     }
@@ -335,7 +337,7 @@ export class Timeline {
     }
     g.stroke();
     g.restore();
-    if (why) this.#text(why, x, to, y, this.colours.ink);
+    this.#label([why, SHORTER[why] ?? ""], x, to, y, this.colours.ink);
   }
 
   #sign(sign, x, y, colour) {

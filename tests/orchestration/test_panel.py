@@ -76,6 +76,17 @@ def test_a_caller_comes_speaks_and_goes() -> None:
     assert row == {"id": "c1", "name": "Ann", "state": "gone", "at": 9.0, "words": "", "spans": [[2.0, 3.0]]}
 
 
+def test_a_name_that_comes_late_is_told() -> None:
+    panel, messages = told()
+    panel.event(Joined("c1"), 1.0)
+    panel.caller("c1", "Ann")
+    panel.caller("c1", "Ann")
+    assert messages == [
+        ("caller", {"id": "c1", "name": "c1", "state": "here", "at": 1.0}),
+        ("caller", {"id": "c1", "name": "Ann", "state": "here", "at": 1.0}),
+    ]
+
+
 def test_a_caller_who_breaks_off_stops_speaking() -> None:
     panel, messages = told()
     panel.event(Joined("c1"), 1.0)

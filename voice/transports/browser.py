@@ -14,7 +14,9 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice.channel import Caller
 from voice.clock import now as clock
@@ -25,10 +27,10 @@ from voice.transports.outbox import Outbox
 from voice.transports.receipts import Receipts
 from voice.transports.wire import Close, WireError
 
-if TYPE_CHECKING:
-    from starlette.websockets import WebSocket
-
 logger = logging.getLogger(__name__)
+
+GONE = (WebSocketDisconnect, OSError)
+"""What a socket raises when its far end is no longer there."""
 
 MAX_UNREAD = 256
 """Events that may wait for the room to read them (5 s of voice); the oldest are dropped."""
@@ -257,11 +259,10 @@ async def carry(socket: WebSocket, leg: BrowserLeg) -> None:
         async with asyncio.TaskGroup() as tasks:
             reader = tasks.create_task(_read(socket, leg))
             writer = tasks.create_task(_write(socket, leg))
-            watch = tasks.create_task(_watch(leg))
-            await leg.over.wait()
+            await _watch(leg)
             await asyncio.wait([writer], timeout=LAST_WORDS)
-            for task in (reader, writer, watch):
-                task.cancel()
+            reader.cancel()
+            writer.cancel()
     finally:
         leg.lost()
     if leg.ending and leg.ending.code is not None:
@@ -270,9 +271,7 @@ async def carry(socket: WebSocket, leg: BrowserLeg) -> None:
 
 async def hang_up(socket: WebSocket, code: Close, message: str) -> None:
     """Close a socket that may be gone or blocked already."""
-    from starlette.websockets import WebSocketDisconnect
-
-    with contextlib.suppress(TimeoutError, OSError, RuntimeError, WebSocketDisconnect):
+    with contextlib.suppress(TimeoutError, RuntimeError, *GONE):
         async with asyncio.timeout(LAST_WORDS):
             await socket.close(code, wire.clip(message))
 
@@ -285,19 +284,20 @@ async def _read(socket: WebSocket, leg: BrowserLeg) -> None:
 
 
 async def _write(socket: WebSocket, leg: BrowserLeg) -> None:
-    from starlette.websockets import WebSocketDisconnect
-
     try:
         async for message in leg.outgoing():
             if isinstance(message, str):
                 await socket.send_text(message)
             else:
                 await socket.send_bytes(message)
-    except (WebSocketDisconnect, OSError):
+    except GONE:
         leg.lost()
 
 
 async def _watch(leg: BrowserLeg) -> None:
-    while True:
-        await asyncio.sleep(1.0)
+    """Look after the connection until it is over."""
+    while leg.ending is None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await leg.over.wait()
         leg.tick(clock())

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+
+from starlette.websockets import WebSocket
 
 from voice.transports import wire
-from voice.transports.browser import hang_up
+from voice.transports.browser import GONE, hang_up
 from voice.transports.wire import Close, WireError
-
-if TYPE_CHECKING:
-    from starlette.websockets import WebSocket
 
 MISTAKES = 20
 """Messages that are not a join before the connection is given up."""
@@ -23,8 +21,8 @@ async def greet(socket: WebSocket) -> wire.Join | None:
             return await _first_join(socket)
     except TimeoutError:
         await refuse(socket, Close.SILENT, "not_joined", f"no join came within {wire.JOIN_SECONDS:g} s")
-    except OSError:
-        pass
+    except GONE:
+        return None
     return None
 
 
@@ -33,7 +31,7 @@ async def refuse(socket: WebSocket, close: Close, code: str, message: str) -> No
     try:
         async with asyncio.timeout(1.0):
             await socket.send_text(wire.control("error", code=code, message=message))
-    except (TimeoutError, OSError):
+    except (TimeoutError, *GONE):
         return
     await hang_up(socket, close, message)
 

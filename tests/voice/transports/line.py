@@ -16,6 +16,7 @@ class Line:
     def __init__(self) -> None:
         self.got: list[str | bytes] = []
         self.closed: tuple[int, str] | None = None
+        self.broken = False
         self.blocked = asyncio.Event()
         self.blocked.set()
         self._up: asyncio.Queue[Message] = asyncio.Queue()
@@ -29,6 +30,10 @@ class Line:
 
     def block(self) -> None:
         self.blocked.clear()
+
+    def break_down(self) -> None:
+        """Whatever is sent from now on fails."""
+        self.broken = True
 
     def says(self, data: str | bytes | dict[str, Any]) -> None:
         text = json.dumps(data) if isinstance(data, dict) else data
@@ -49,6 +54,8 @@ class Line:
 
     async def _send(self, message: Message) -> None:
         await self.blocked.wait()
+        if self.broken:
+            raise BrokenPipeError
         if message["type"] == "websocket.send":
             data = message.get("text")
             self.got.append(message["bytes"] if data is None else data)

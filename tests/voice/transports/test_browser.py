@@ -424,13 +424,21 @@ def test_a_socket_that_fails_while_we_write_ends_the_leg() -> None:
     async def call() -> None:
         line, caller = Line(), leg()
         socket = await line.accepted()
-
-        async def broken(_: object) -> None:
-            raise BrokenPipeError
-
-        socket._send = broken
+        line.break_down()
         caller.send(FRAME, stream=1, position=0)
         await carry(socket, caller)
         assert caller.ending == browser.Ending(None, "the connection ended")
+
+    run(call())
+
+
+def test_a_socket_that_fails_at_the_last_words_hurts_nobody() -> None:
+    async def call() -> None:
+        line, caller = Line(), leg()
+        socket = await line.accepted()
+        line.break_down()
+        caller.take(says("leave"), 0.0)
+        await carry(socket, caller)
+        assert caller.hung_up
 
     run(call())

@@ -91,3 +91,20 @@ def test_refusing_somebody_who_takes_nothing_in() -> None:
         assert now() == 1.0
 
     run(go())
+
+
+def test_a_line_that_breaks_while_we_answer() -> None:
+    async def go() -> None:
+        for message in (VOICE, "{"):
+            line = Line()
+            socket = await line.accepted()
+            line.break_down()
+            line.says(message)
+            assert await greet(socket) is None
+            assert line.got == []
+        line = Line()
+        socket = await line.accepted()
+        line.break_down()
+        await refuse(socket, Close.REFUSED, "name_taken", "take another name")
+
+    run(go())
