@@ -1,7 +1,8 @@
 """Scripted: a model without intelligence, for tests and for the key-less demo. It says so wherever it is shown.
 
 It understands the sentences of a small grammar and answers each with a line or a tool call. The same patterns are the
-recogniser's grammar, so that a caller is understood without a language model.
+recogniser's grammar, so that a caller is understood without a language model. It keeps nothing of a conversation: the
+same messages have the same answer.
 
 Patterns are words with `[optional]` words, `(one|or another)` and `{slot}`s:
 
@@ -10,20 +11,22 @@ Patterns are words with `[optional]` words, `(one|or another)` and `{slot}`s:
 
 from __future__ import annotations
 
-import random
+import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from string import Formatter
 from typing import Any
+from uuid import uuid4
 
 from orchestration.models.model import Delta, Message, Role, TextDelta, ToolCall, ToolSpec
+from orchestration.models.patterns import Pattern, plain_words
 from orchestration.tools import STARTED
+
+log = logging.getLogger("sottovoce.scripted")
 
 RESULT = re.compile(r"<result>\s*(.*?)\s*</result>", re.DOTALL)
 """How a result to be told is fenced in a message (see `orchestration.conversation`)."""
-_TOKEN = re.compile(r"\{(\w+)\}|([\[\]()|])|([^\s\[\](){}|]+)")
-_WORDS = re.compile(r"[^\w' ]+")
 
 Line = str | Callable[[Mapping[str, str]], str]
 Arguments = Callable[[Mapping[str, str]], Mapping[str, Any]]
@@ -47,7 +50,11 @@ class Intent:
 
 @dataclass
 class Scripted:
-    """`slots` gives the words a slot may hold; a slot that is missing takes any words, and stays out of the grammar."""
+    """`slots` gives the words a slot may hold; a slot that is missing takes any words, and stays out of the grammar.
+
+    `fallback` are lines for what it does not understand, `telling` ones for results, each with `{result}`; which of
+    them is said depends on how far the conversation is. Raises ValueError for a pattern or line that is none.
+    """
 
     intents: Sequence[Intent]
     slots: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -56,113 +63,113 @@ class Scripted:
     name: str = "scripted"
 
     def __post_init__(self) -> None:
-        self._patterns: list[tuple[re.Pattern[str], Intent]] = [
-            (self._regex(says), intent) for intent in self.intents for says in intent.says
+        for name, words in self.slots.items():
+            if not all(map(plain_words, _several(f"slots[{name!r}]", words))):
+                raise ValueError(f"slots[{name!r}]: one of its words is empty")
+        self._patterns = [
+            (Pattern(says, self.slots), intent)
+            for intent in self.intents
+            for says in _several("Intent.says", intent.says)
         ]
-        self._calls = count(1)
-        self._random = random.Random(7)  # noqa: S311 - only picks a phrase
+        for line in (intent.answer for intent in self.intents if isinstance(intent.answer, str)):
+            _names(line)
+        _several("fallback", self.fallback)
+        for line in _several("telling", self.telling):
+            if "result" not in _names(line):
+                raise ValueError(f"telling: {line!r} leaves the result out; write where it goes, '{{result}}'")
 
     async def stream(
         self, messages: Sequence[Message], *, prompt: str = "", tools: Sequence[ToolSpec] = ()
     ) -> AsyncGenerator[Delta, None]:
         """Answer the last message."""
-        last = messages[-1]
-        if last.role is Role.TOOL:
-            for piece in _pieces(self._after_tool(messages)):
-                yield piece
+        answer = self._answer(messages, {t.name for t in tools})
+        if isinstance(answer, ToolCall):
+            yield answer
             return
-        if told := RESULT.search(last.text):
-            for piece in _pieces(self._random.choice(self.telling).format(result=told[1])):
-                yield piece
-            return
-        understood = self.understand(last.text)
-        if understood is None:
-            for piece in _pieces(self._random.choice(self.fallback)):
-                yield piece
-            return
-        intent, slots = understood
-        if intent.call and any(t.name == intent.call for t in tools):
-            yield ToolCall(f"call-{next(self._calls)}", intent.call, intent.arguments(slots))
-            return
-        for piece in _pieces(_line(intent.answer, slots)):
-            yield piece
+        for piece in re.findall(r"\S+\s*", answer):  # word by word, as models stream
+            yield TextDelta(piece)
 
     def understand(self, text: str) -> tuple[Intent, Mapping[str, str]] | None:
-        """Which intent a sentence is, with its slots; None when it is none."""
-        plain = " " + plain_words(text)
+        """Which intent a sentence is, with its slots (in plain words); None when it is none. The first one counts."""
+        plain = plain_words(text)
         for pattern, intent in self._patterns:
-            if match := pattern.fullmatch(plain):
-                return intent, {k: v for k, v in match.groupdict().items() if v}
+            if (slots := pattern.match(plain)) is not None:
+                return intent, slots
         return None
 
     def grammar(self) -> str:
-        """All it understands, as a JSGF grammar (without the patterns that have a slot for any words)."""
-        rules = [f"<{name}> = {' | '.join(map(plain_words, words))};" for name, words in self.slots.items()]
-        says = [self._jsgf(s) for i in self.intents for s in i.says if self._closed(s)]
-        return "\n".join(["#JSGF V1.0;", "grammar sottovoce;", *rules, f"public <said> = {' | '.join(says)};"])
+        """All it understands, as a JSGF grammar; without patterns that have a slot for any words ("": if all have)."""
+        closed = [pattern for pattern, _ in self._patterns if pattern.closed]
+        if not closed:
+            return ""
+        used = sorted(frozenset().union(*(pattern.slots for pattern in closed)))
+        rules = [f"<{name}> = {' | '.join(map(plain_words, self.slots[name]))};" for name in used]
+        said = " | ".join(pattern.jsgf() for pattern in closed)
+        return "\n".join(["#JSGF V1.0;", "grammar sottovoce;", *rules, f"public <said> = {said};"])
 
     def examples(self) -> list[str]:
         """A sentence for each intent, to be shown to people."""
-        return [intent.shown or self._example(intent.says[0]) for intent in self.intents]
+        return [intent.shown or Pattern(intent.says[0], self.slots).example() for intent in self.intents]
 
-    # -- patterns
+    # -- answers
 
-    def _closed(self, pattern: str) -> bool:
-        return all(m[1] in self.slots for m in _TOKEN.finditer(pattern) if m[1])
-
-    def _jsgf(self, pattern: str) -> str:
-        out = [f"<{m[1]}>" if m[1] else m[2] or plain_words(m[3]) for m in _TOKEN.finditer(pattern)]
-        return f"( {' '.join(out)} )"
-
-    def _example(self, pattern: str) -> str:
-        chosen = re.sub(r"\s*\[[^\]]*\]", "", pattern)
-        chosen = re.sub(r"\(([^|)]*)[^)]*\)", r"\1", chosen)
-        chosen = re.sub(r"\{(\w+)\}", lambda m: self.slots.get(m[1], ["something"])[0], chosen)
-        return " ".join(chosen.split())
-
-    def _regex(self, pattern: str) -> re.Pattern[str]:
-        """Words are matched with the blank before them, so that optional parts may vanish whole."""
-        out, seen = "", dict[str, int]()
-        for match in _TOKEN.finditer(pattern):
-            slot, mark, word = match.groups()
-            if slot:
-                seen[slot] = seen.get(slot, 0) + 1
-                name = slot if seen[slot] == 1 else f"{slot}{seen[slot]}"
-                words = self.slots.get(slot)
-                inner = ".+" if words is None else "|".join(re.escape(plain_words(w)) for w in words)
-                out += f"(?:\\ (?P<{name}>{inner}))"
-            elif mark:
-                out += {"[": "(?:", "]": ")?", "(": "(?:", ")": ")", "|": "|"}[mark]
-            else:
-                out += "\\ " + re.escape(plain_words(word))
-        return re.compile("^" + out)
+    def _answer(self, messages: Sequence[Message], tools: set[str]) -> str | ToolCall:
+        last = messages[-1]
+        if last.role is Role.TOOL:
+            return self._after_tool(messages)
+        if told := RESULT.search(last.text):
+            return _filled(_turn(self.telling, messages), {"result": told[1]})
+        understood = self.understand(last.text)
+        if understood is None:
+            return _turn(self.fallback, messages)
+        intent, slots = understood
+        if not intent.call:
+            return _line(intent.answer, slots)
+        if intent.call not in tools:
+            log.warning("there is no tool %r to be called for %r", intent.call, last.text)
+            return _turn(self.fallback, messages)
+        return ToolCall(f"call-{uuid4().hex[:12]}", intent.call, intent.arguments(slots))
 
     def _after_tool(self, messages: Sequence[Message]) -> str:
-        """The intent's line, or else what the tool said."""
+        """The intent's line if work has begun, or else what the tool said."""
         asked = next((m for m in reversed(messages) if m.role is Role.USER), None)
-        understood = self.understand(asked.text) if asked else None
-        result = messages[-1].text
-        if result.startswith("error:"):
+        intent, slots = (asked and self.understand(asked.text)) or (None, {})
+        said = messages[-1].text
+        if said.startswith("error:"):
             return "I am sorry, that did not work."
-        answer = understood[0].answer if understood else ""
-        if not understood or not answer or not (result.startswith(STARTED) or "{result}" in str(answer)):
-            return result.removeprefix(STARTED).strip()
-        return _line(answer, {**understood[1], "result": result.removeprefix(STARTED).strip()})
+        result = said.removeprefix(STARTED).strip()
+        answer = intent.answer if intent else ""
+        if answer and (said.startswith(STARTED) or (isinstance(answer, str) and "result" in _names(answer))):
+            return _line(answer, {**slots, "result": result})
+        return result
 
 
-def plain_words(text: str) -> str:
-    """Lower case, without punctuation, single blanks; what a recogniser gives and a pattern is compared with."""
-    return " ".join(_WORDS.sub(" ", text.lower()).split())
+def _turn(lines: Sequence[str], messages: Sequence[Message]) -> str:
+    """One of the lines; another one a little later in the conversation."""
+    return lines[len(messages) // 2 % len(lines)]
 
 
 def _line(line: Line, slots: Mapping[str, str]) -> str:
-    return line(slots) if callable(line) else line.format(**{**dict.fromkeys(_names(line), ""), **slots})
+    return line(slots) if callable(line) else _filled(line, slots)
+
+
+def _filled(line: str, slots: Mapping[str, str]) -> str:
+    return line.format(**{**dict.fromkeys(_names(line), ""), **slots})
 
 
 def _names(line: str) -> list[str]:
-    return re.findall(r"\{(\w+)\}", line)
+    """The slots in a line. Raises ValueError when its braces are not those of slots."""
+    try:
+        names = [name for _, name, _, _ in Formatter().parse(line) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"line {line!r}: {error}") from None
+    if wrong := [name for name in names if not name.isidentifier()]:
+        raise ValueError(f"line {line!r}: {wrong[0]!r} is no name of a slot; a brace itself is written '{{{{'")
+    return names
 
 
-def _pieces(text: str) -> list[TextDelta]:
-    """As a model streams: word by word."""
-    return [TextDelta(piece) for piece in re.findall(r"\S+\s*", text)]
+def _several(what: str, given: Sequence[str]) -> Sequence[str]:
+    """Raises ValueError unless it is a list of some texts."""
+    if isinstance(given, str) or not given:
+        raise ValueError(f"{what}: give a list of texts, not {given!r}")
+    return given
