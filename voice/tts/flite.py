@@ -8,6 +8,7 @@ speech takes about 10 ms. All its work is done in one thread.
 from __future__ import annotations
 
 import functools
+import platform
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,8 @@ class Flite:
             flite_library.shared("libflite")
             flite_library.shared("libflite_cmu_us_slt")
         except OSError as error:
+            if platform.system() != "Linux":
+                return Check(cls.name, False, f"nobody ships libflite for {platform.system()}; eSpeak NG does as well")
             return Check(cls.name, False, f"libflite is not installed ({error})", "sudo apt-get install libflite1")
         return Check(cls.name, True, f"libflite with the voices {', '.join(VOICES)}")
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 CHUNK = 640
 """Samples flite hands over at a time, at least (40 ms of most voices)."""
+
+SUFFIX = ".so.1"
+"""Of Linux distributions. On macOS and Windows nobody ships flite as a shared library (Homebrew's is static)."""
 
 _GO_ON, _STOP = 0, -1
 _BEFORE_WORD = b"R:SylStructure.daughter1.daughter1.R:Segment.p.end"
@@ -80,15 +82,7 @@ class _Utterance(ctypes.Structure):
 
 def shared(name: str) -> ctypes.CDLL:
     """A library of flite's, `name` without its suffix. Raises OSError when it is not installed."""
-    if platform.system() != "Darwin":
-        return ctypes.CDLL(f"{name}.so.1")
-    folders = ("/opt/homebrew/lib/", "/usr/local/lib/")
-    for folder in folders[:-1]:
-        try:
-            return ctypes.CDLL(f"{folder}{name}.dylib")
-        except OSError:
-            continue
-    return ctypes.CDLL(f"{folders[-1]}{name}.dylib")
+    return ctypes.CDLL(name + SUFFIX)
 
 
 @functools.cache
