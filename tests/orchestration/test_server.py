@@ -18,11 +18,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from orchestration.gate import Admission
 from orchestration.server import app
 from tests.orchestration.serving import EchoGate, serving
+from tests.voice.transports.line import Line
+from voice.clock import run
 from voice.leg import Frame, Leg, Played
 from voice.transports import wire
 from voice.transports.wire import Kind
-
-pytestmark = pytest.mark.asyncio
 
 SOUND = bytes(range(256)) * 2 + bytes(128)
 
@@ -71,6 +71,7 @@ async def still_serves(address: str, name: str = "Zoe") -> bool:
         return isinstance(await socket.recv(), bytes)
 
 
+@pytest.mark.asyncio
 async def test_a_welcome_says_who_and_when_and_what_went_on() -> None:
     async with room(EchoGate(snapshot={"tasks": []})) as (_, address), connect(address) as socket:
         welcome = await join(socket)
@@ -86,6 +87,7 @@ async def test_a_welcome_says_who_and_when_and_what_went_on() -> None:
         assert pong["now"] >= welcome["now"]
 
 
+@pytest.mark.asyncio
 async def test_sound_and_receipts_go_through() -> None:
     async with room() as (gate, address), connect(address) as socket:
         await join(socket, prebuffer=0.04, latency=0.02)
@@ -103,6 +105,7 @@ async def test_sound_and_receipts_go_through() -> None:
         assert gate.legs[0].jitter == pytest.approx(0.06)
 
 
+@pytest.mark.asyncio
 async def test_leaving_hangs_up_and_a_cut_does_not() -> None:
     async with room() as (gate, address):
         async with connect(address) as socket:
@@ -116,6 +119,7 @@ async def test_leaving_hangs_up_and_a_cut_does_not() -> None:
         assert gate.served == [True, False]
 
 
+@pytest.mark.asyncio
 async def test_a_token_brings_the_same_caller_back_and_replaces_the_old_connection() -> None:
     async with room() as (gate, address), connect(address) as old:
         token = (await join(old))["token"]
@@ -128,6 +132,7 @@ async def test_a_token_brings_the_same_caller_back_and_replaces_the_old_connecti
             assert gate.served == [False]
 
 
+@pytest.mark.asyncio
 async def test_the_same_name_without_the_token_is_refused() -> None:
     async with room() as (gate, address), connect(address) as first:
         await join(first)
@@ -144,6 +149,7 @@ async def test_the_same_name_without_the_token_is_refused() -> None:
         assert len(gate.legs) == 1
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize(("name", "code"), [("closed", "unknown_room"), ("a b", "bad_room")])
 async def test_a_room_that_is_not_there(name: str, code: str) -> None:
     async with room() as (_, address), connect(address) as socket:
@@ -151,6 +157,7 @@ async def test_a_room_that_is_not_there(name: str, code: str) -> None:
         assert (await control(socket, "error"))["code"] == code
 
 
+@pytest.mark.asyncio
 async def test_garbage_costs_only_the_one_who_sends_it() -> None:
     async with room() as (gate, address), connect(address) as good, connect(address) as bad:
         await join(good, "Good")
@@ -177,6 +184,7 @@ async def test_garbage_costs_only_the_one_who_sends_it() -> None:
         assert len(gate.frames) == 3
 
 
+@pytest.mark.asyncio
 async def test_an_oversized_message_ends_the_connection() -> None:
     async with room() as (_, address), connect(address) as socket:
         await join(socket)
@@ -188,6 +196,7 @@ async def test_an_oversized_message_ends_the_connection() -> None:
         assert await still_serves(address)
 
 
+@pytest.mark.asyncio
 async def test_a_flood_of_sound_ends_the_connection() -> None:
     async with room() as (gate, address), connect(address) as socket:
         await join(socket)
@@ -206,6 +215,7 @@ async def test_a_flood_of_sound_ends_the_connection() -> None:
         assert await still_serves(address)
 
 
+@pytest.mark.asyncio
 async def test_pages_of_other_sites_are_refused_unless_allowed() -> None:
     async with room(origins=["https://friend.example"]) as (_, address):
         host = address.removeprefix("ws://").removesuffix("/ws")
@@ -219,6 +229,7 @@ async def test_pages_of_other_sites_are_refused_unless_allowed() -> None:
             await join(socket)
 
 
+@pytest.mark.asyncio
 async def test_a_full_house_says_so() -> None:
     async with room(limit=1) as (_, address), connect(address) as first:
         await join(first)
@@ -247,6 +258,7 @@ class FailingGate(EchoGate):
         return
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize("where", ["admit", "serve"])
 async def test_a_failing_room_is_told_logged_and_survived(where: str, caplog: pytest.LogCaptureFixture) -> None:
     async with room(FailingGate(where)) as (_, address):
@@ -258,12 +270,14 @@ async def test_a_failing_room_is_told_logged_and_survived(where: str, caplog: py
     assert "token-0" not in caplog.text
 
 
+@pytest.mark.asyncio
 async def test_a_room_that_ends_the_call() -> None:
     async with room(FailingGate("end")) as (_, address), connect(address) as socket:
         await join(socket)
         assert await closing(socket) == ([], 1000)
 
 
+@pytest.mark.asyncio
 async def test_stopping_the_server_ends_calls_as_broken_not_as_hung_up() -> None:
     gate = EchoGate()
     async with contextlib.AsyncExitStack() as stack:
@@ -274,6 +288,7 @@ async def test_stopping_the_server_ends_calls_as_broken_not_as_hung_up() -> None
     assert gate.served == [False]
 
 
+@pytest.mark.asyncio
 async def test_health_counts_connections() -> None:
     async with room() as (_, address), httpx.AsyncClient() as http:
         page = address.replace("ws://", "http://").removesuffix("/ws")
@@ -283,6 +298,7 @@ async def test_health_counts_connections() -> None:
             assert answer.json() == {"status": "ok", "connections": 1}
 
 
+@pytest.mark.asyncio
 async def test_the_room_works_under_a_prefix_of_another_app() -> None:
     gate = EchoGate()
     outer = Starlette(routes=[Mount("/support/voice", app(gate))])
@@ -292,3 +308,48 @@ async def test_the_room_works_under_a_prefix_of_another_app() -> None:
             await join(socket)
             await socket.send(voice(0))
             assert isinstance(await socket.recv(), bytes)
+
+
+JOIN = {"type": "join", "protocol": 1, "room": "lobby", "name": "Ann", "token": "secret"}
+
+
+class ClingingGate(EchoGate):
+    """Does not let go of a leg that has ended."""
+
+    async def serve(self, leg: Leg) -> None:
+        self.legs.append(leg)
+        await asyncio.sleep(30.0)
+
+
+def test_a_room_that_clings_to_an_old_connection_does_not_keep_its_caller_out() -> None:
+    async def go() -> None:
+        gate, old, new = ClingingGate(), Line(), Line()
+        application = app(gate)
+        async with asyncio.TaskGroup() as tasks:
+            for line in (old, new):
+                line.says(JOIN)
+                tasks.create_task(application(*line.asgi))
+                await asyncio.sleep(2.0)
+            assert old.closed is not None
+            assert old.closed[0] == 4409
+            assert new.control[0]["type"] == "welcome"
+            assert len(gate.legs) == 2
+            new.drops()
+
+    run(go())
+
+
+def test_a_page_that_goes_before_its_welcome_leaves_nothing_behind() -> None:
+    class SlowGate(EchoGate):
+        async def admit(self, room: str, name: str, token: str | None) -> Admission:
+            line.break_down()
+            return await super().admit(room, name, token)
+
+    async def go() -> None:
+        gate = SlowGate()
+        line.says(JOIN)
+        await app(gate)(*line.asgi)
+        assert gate.legs == []
+
+    line = Line()
+    run(go())

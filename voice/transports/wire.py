@@ -30,7 +30,8 @@ To the page:
 `played.samples` counts samples of the stream, at 16 kHz, that the page's playback worklet has rendered. They are at the
 ear `latency` seconds later. In answer to `clear` it is the exact place at which the worklet fell silent.
 
-A connection is closed with one of `Close`; the `error` sent before it says the same in words.
+A connection is closed with one of `Close`; the `error` sent before it says the same in words (but for a message beyond
+the WebSocket server's own limit, which it answers itself with 1009).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 
@@ -22,7 +22,9 @@ class Line:
         self._up: asyncio.Queue[Message] = asyncio.Queue()
         self._up.put_nowait({"type": "websocket.connect"})
         scope = {"type": "websocket", "path": "/ws", "headers": [], "query_string": b"", "subprotocols": []}
-        self.socket = WebSocket(scope, self._up.get, self._send)
+        self.asgi: tuple[Scope, Receive, Send] = (scope, self._up.get, self._send)
+        """What a server would call an app with."""
+        self.socket = WebSocket(*self.asgi)
 
     async def accepted(self) -> WebSocket:
         await self.socket.accept()
