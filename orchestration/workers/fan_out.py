@@ -12,11 +12,17 @@ from orchestration.workers.worker import Context, Worker
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """All workers get the same input at once; the result has each one's text, in the order they are given."""
+    """All workers get the same input at once; the result has each one's text, in the order they are given.
+
+    Raises ValueError for an empty list, or two workers of one id.
+    """
 
     id: str
     workers: Many[Worker]
     label: str = "Team"
+
+    def __post_init__(self) -> None:
+        different(self.workers)
 
     async def run(self, input: str, context: Context) -> TaskResult:
         """Wait for all of them; what some could not do is said, and only if all fail has it failed."""
@@ -27,30 +33,44 @@ class FanOut:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """Each worker gets what the one before made of it; the result is the last one's."""
+    """Each worker gets what the one before made of it; the result is the last one's.
+
+    Raises ValueError for an empty list, or two workers of one id.
+    """
 
     id: str
     workers: Many[Worker]
     label: str = "Team"
+
+    def __post_init__(self) -> None:
+        different(self.workers)
 
     async def run(self, input: str, context: Context) -> TaskResult:
         """One after the other; the first that fails ends it."""
         result = TaskResult(input)
         for worker in self.workers:
             result = await context.run_part(worker.id, worker, result.text)
-            if result.error:
-                return result
+            if result.error is not None:
+                break
         return result
+
+
+def different(workers: Many[Worker]) -> None:
+    """Raises ValueError unless there are workers and their ids, which keep their steps apart, differ."""
+    ids = [w.id for w in workers]
+    if not ids:
+        raise ValueError("workers: the list is empty; give at least one")
+    if doubled := {i for i in ids if ids.count(i) > 1}:
+        raise ValueError(f"workers: the id {doubled.pop()!r} is used twice; ids must differ")
 
 
 def merge(workers: Many[Worker], results: Many[TaskResult]) -> TaskResult:
     """One text of many; `data["parts"]` keeps them apart."""
     texts = [
-        r.text if not r.error else f"The {w.label.lower()} could not finish."
+        r.text.strip() if r.error is None else f"{w.label} could not finish."
         for w, r in zip(workers, results, strict=True)
     ]
     parts = {w.id: {"text": r.text, "error": r.error} for w, r in zip(workers, results, strict=True)}
-    failed = all(r.error for r in results)
-    return TaskResult(
-        " ".join(texts), {"parts": parts}, error="; ".join(r.error or "" for r in results) if failed else None
-    )
+    errors = [r.error for r in results if r.error is not None]
+    failed = len(errors) == len(results)
+    return TaskResult(" ".join(filter(None, texts)), {"parts": parts}, error="; ".join(errors) if failed else None)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from orchestration.agent import Agent
+from orchestration.agent import MAX_ROUNDS, Agent, valid_id
+from orchestration.cancellation import cancelled_here
 from orchestration.engines.engine import Steps, Task, TaskResult
 from orchestration.models.model import Message, Role, TextDelta, ToolCall
 from orchestration.tools import run_tool
+
+log = logging.getLogger("sottovoce.workers")
 
 T = TypeVar("T")
 
@@ -34,23 +41,29 @@ class Context:
     label: str = ""
 
     async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Do `work` once, even if the process dies and the task is resumed. Its value must be JSON."""
-        return await self.steps.step(f"{self.part}/{name}" if self.part else name, work)
+        """Do `work` once, even if the process dies and the task is resumed. Its value must be JSON.
+
+        Raises ValueError when it is not, and what `work` raises; then it is not done, and runs again.
+        """
+        return await self.steps.step(f"{self.part}:{name}", work)
 
     def progress(self, text: str) -> None:
         """Say how far it is, for the page and for "how is it going?"."""
         self.report(self.part, self.label, "running", text)
 
     async def run_part(self, name: str, worker: Worker, input: str) -> TaskResult:
-        """Run a worker as a part of this task. A failing part becomes a result with `error`."""
+        """Run a worker as a part of this task; parts that run side by side need different names.
+
+        A failing part becomes a result with `error`.
+        """
         part = f"{self.part}/{name}" if self.part else name
-        inner = Context(self.task, self.steps, self.report, part, worker.label)
         self.report(part, worker.label, "running", "")
+        status = "cancelled"
         try:
-            result = await worker.run(input, inner)
-        except Exception as error:
-            result = TaskResult("", error=f"{type(error).__name__}: {error}")
-        self.report(part, worker.label, "failed" if result.error else "done", "")
+            result = await finish(worker, input, Context(self.task, self.steps, self.report, part, worker.label))
+            status = "done" if result.error is None else "failed"
+        finally:
+            self.report(part, worker.label, status, "")
         return result
 
 
@@ -67,7 +80,30 @@ class Worker(Protocol):
         ...
 
 
-Job = Callable[[str, Context], Awaitable[TaskResult | str]]
+async def finish(worker: Worker, input: str, context: Context) -> TaskResult:
+    """Run a worker to its result. What it raises, or returns in a wrong shape, becomes a result with `error`."""
+    try:
+        return _checked(await worker.run(input, context))
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and cancelled_here():
+            raise
+        log.exception("task %s: worker %s failed", context.task.id, worker.id)
+        what = str(error) or "something it waited for was cancelled" * isinstance(error, asyncio.CancelledError)
+        return TaskResult("", error=f"{type(error).__name__}: {what}".rstrip(": "))
+
+
+def _checked(result: TaskResult) -> TaskResult:
+    """Raises TypeError for what is no result, or has no text."""
+    if not isinstance(result, TaskResult):
+        raise TypeError(f"a worker must return a TaskResult, not {type(result).__name__}")
+    if not isinstance(result.text, str) or not isinstance(result.error, str | None):
+        raise TypeError("a result's text must be text, and its error too, or None")
+    if not isinstance(result.data, Mapping):
+        raise TypeError(f"a result's data must be a mapping, not {type(result.data).__name__}")
+    return result
+
+
+Job = Callable[[str, Context], Awaitable[TaskResult | str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +115,21 @@ class FunctionWorker:
     label: str
 
     async def run(self, input: str, context: Context) -> TaskResult:
-        """Call it."""
+        """Call it. Nothing returned is an empty text."""
         result = await self.job(input, context)
-        return result if isinstance(result, TaskResult) else TaskResult(result)
+        return result if isinstance(result, TaskResult) else TaskResult("" if result is None else result)
 
 
 def worker(*, id: str | None = None, role: str = "") -> Callable[[Job], FunctionWorker]:
-    """Decorator: make a worker of a coroutine function. `role` is what people call it."""
+    """Decorator: make a worker of a coroutine function. `role` is what people call it.
+
+    Raises ValueError for a bad id (default: the function's name), TypeError when it is no coroutine function.
+    """
 
     def make(job: Job) -> FunctionWorker:
-        name = id or str(getattr(job, "__name__", "worker"))
+        name = valid_id(id or getattr(job, "__name__", ""))
+        if not inspect.iscoroutinefunction(job):
+            raise TypeError(f"worker {name!r}: {job!r} is no coroutine function; write `async def`")
         return FunctionWorker(name, job, role or name)
 
     return make
@@ -114,12 +155,12 @@ class AgentWorker:
         """Ask the model, run its tools, until it answers without one."""
         messages = [Message(Role.USER, input)]
         tools = {t.name: t for t in self.agent.tools}
-        for round_ in range(8):
+        for round_ in range(MAX_ROUNDS):
             text, calls = await context.step(f"model {round_}", lambda: self._ask(list(messages)))
             made = tuple(ToolCall(id, name, arguments) for id, name, arguments in calls)
             messages.append(Message(Role.ASSISTANT, text, made))
             if not made:
-                return TaskResult(text.strip())
+                return TaskResult(text.strip(), error=None if text.strip() else "the model gave no answer")
             for call in made:
                 context.progress(call.name)
 
@@ -128,24 +169,26 @@ class AgentWorker:
 
                 answer = await context.step(f"tool {round_} {call.id}", use)
                 messages.append(Message(Role.TOOL, answer, call=call.id))
-        return TaskResult(text.strip(), error="the model went on calling tools without an answer")
+        return TaskResult("", error="the model went on calling tools without an answer")
 
     async def _ask(self, messages: list[Message]) -> tuple[str, list[tuple[str, str, dict[str, object]]]]:
         text, calls = "", []
         specs = [t.spec for t in self.agent.tools]
-        async for delta in self.agent.model.stream(messages, prompt=self.agent.prompt, tools=specs):
-            match delta:
-                case TextDelta(piece):
-                    text += piece
-                case ToolCall(id, name, arguments):
-                    calls.append((id, name, dict(arguments)))
+        async with aclosing(self.agent.model.stream(messages, prompt=self.agent.prompt, tools=specs)) as deltas:
+            async for delta in deltas:
+                match delta:
+                    case TextDelta(piece):
+                        text += piece
+                    case ToolCall(id, name, arguments):
+                        calls.append((id, name, dict(arguments)))
         return text, calls
 
 
 def as_worker(it: Worker | Agent) -> Worker:
-    """An agent becomes a worker; a worker is one. Raises TypeError for anything else."""
+    """An agent becomes a worker; a worker is one. Raises TypeError for anything else, ValueError for a bad id."""
     if isinstance(it, Agent):
         return AgentWorker(it)
-    if callable(getattr(it, "run", None)) and isinstance(getattr(it, "id", None), str):
+    if callable(getattr(it, "run", None)) and isinstance(getattr(it, "label", None), str):
+        valid_id(getattr(it, "id", None))
         return it
     raise TypeError(f"workers: {it!r} is neither an Agent nor a worker (decorate a coroutine function with @worker())")
