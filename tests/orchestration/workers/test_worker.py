@@ -1,4 +1,4 @@
-"""Workers: a coroutine function or an agent does a job once, however often its process dies, and fails in plain words."""
+"""Workers: a function or an agent does a job once, however often its process dies, and fails in plain words."""
 
 from __future__ import annotations
 
