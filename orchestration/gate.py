@@ -25,7 +25,8 @@ class Admission:
     """A caller may come in. `token` proves later that it is the same caller.
 
     `serve(leg)` puts the leg into the room and returns when it has ended (`leg.hung_up` then says whether for good);
-    cancelled, it takes the leg out first. It is not called for a page that was gone before its welcome. `snapshot()` is the room's panel as this caller may see it.
+    cancelled, it takes the leg out first. It is not called for a page that was gone before its welcome.
+    `snapshot()` is the room's panel as this caller may see it.
     """
 
     caller: Caller

@@ -204,6 +204,31 @@ async def test_mute_silences_the_microphone_and_the_keyboard_works() -> None:
     assert max(level[silent:]) > 8000
 
 
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000, 96_000])
+async def test_resampling_keeps_speech_and_folds_nothing_back(rate: int) -> None:
+    """Gain of tones from the sound card's rate to 16 kHz; above 8 kHz they would come back as other tones."""
+    measure = """async ([from, to, hertz]) => {
+        const { Resampler } = await import(new URL("resampler.js", document.baseURI));
+        const resampler = new Resampler(from, to);
+        const ring = Float32Array.from({ length: 65536 }, (_, i) => Math.sin((2 * Math.PI * hertz * i) / from));
+        let [at, phase, power, count] = [200, 0, 0, 0];
+        for (; count < 4000; count += 1) {
+            power += resampler.sample(ring, at, phase) ** 2;
+            phase += resampler.step;
+            at += Math.floor(phase / resampler.phases);
+            phase %= resampler.phases;
+        }
+        return Math.sqrt((2 * power) / count);
+    }"""
+    async with house(EchoGate()) as url, chromium(url) as caller:
+        for hertz in (200, 1000, 3000, 6500):
+            for way in ([rate, 16_000, hertz], [16_000, rate, hertz]):
+                assert await caller.page.evaluate(measure, way) == pytest.approx(1.0, abs=0.03)
+        for hertz in (9000, 12_000, 20_000):
+            if rate > 2 * hertz:
+                assert await caller.page.evaluate(measure, [rate, 16_000, hertz]) < 0.001
+
+
 async def test_devices_can_be_chosen_in_the_call_and_are_remembered() -> None:
     gate = EchoGate(echo=False)
     async with house(gate) as url, chromium(url) as caller:
