@@ -322,7 +322,7 @@ class Playout:
         """Nothing is at the ears: end, begin or go on."""
         if self._wish is _Wish.CUT:
             self._be_over(False, actions)
-        elif self._all_made and self._head >= self._made:
+        elif self._all_made and self._head >= self._made and (self._ears or not self._made):
             self._be_over(self.reached() >= self._made, actions)
         elif self._wish is _Wish.PLAY and self._sendable() and self._ears:
             self._phase, self._finished = _Phase.FLOWING, False
