@@ -14,6 +14,7 @@ SPOKEN = {
     "°": " degrees ",
     "×": " times ",
     "÷": " divided by ",
+    "−": "-",
     "ß": "ss",
     "æ": "ae",
     "Æ": "Ae",
@@ -41,5 +42,5 @@ class Letters:
 def _write(character: str) -> str:
     if character in SPOKEN:
         return SPOKEN[character]
-    letters = "".join(c for c in unicodedata.normalize("NFKD", character) if " " <= c <= "~")
-    return letters or " "
+    plain = unicodedata.normalize("NFKD", character).replace("⁄", "/")  # a half is 1, a slash of its own, and 2
+    return "".join(letter for letter in plain if " " <= letter <= "~") or " "
