@@ -16,7 +16,7 @@ from orchestration.panel import Panel, UtteranceRole
 from orchestration.room import Room
 from orchestration.tasks import TaskNews
 from voice.channel import Utterance
-from voice.events import Event, Joined, SpeakingEnded, SpeakingHeard, Turn
+from voice.events import Event, Joined, Left, SpeakingEnded, SpeakingHeard, Turn
 from voice.floor import FloorChanged
 from voice.leg import Leg
 
@@ -165,6 +165,8 @@ class Session:
                 self._show_utterance(id)
             case Joined(caller):
                 self.conversation.greet(caller)
+            case Left():
+                self._watch_empty()
             case _:
                 pass
 
@@ -184,7 +186,7 @@ class Session:
         id = f"{news.task.id}/{news.part}" if news.part else news.task.id
         self.panel.task(
             id,
-            news.label,
+            news.label if news.part else news.task.input,
             news.status.value,
             parent=news.task.id if news.part else None,
             progress=news.progress,
@@ -194,7 +196,7 @@ class Session:
     def _show_delivery(self, delivery: Delivery, status: Status, reason: str, heard: int) -> None:
         self.panel.delivery(
             delivery.id,
-            str(delivery.metadata.get("label", "")),
+            str(delivery.metadata.get("input", "")),
             status.value,
             reason=reason or self.desk.reason(delivery.id),
             heard_chars=heard,
