@@ -35,7 +35,7 @@ def read(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
         return None
     kind, length = HEAD.unpack(head)
     if length > LARGEST:
-        raise ValueError(f"a message of {length} bytes: the stream is out of step")
+        raise ValueError(f"a message of {length} bytes cannot be")
     content = stream.read(length)
     return (kind, content) if len(content) == length else None
 
@@ -51,6 +51,7 @@ def ports() -> tuple[IO[bytes], IO[bytes]]:
     stdin = os.fdopen(os.dup(0), "rb")
     stdout = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    sys.stdout = sys.stderr
     return stdin, stdout
 
 
@@ -71,7 +72,8 @@ class Worker:
         )
         self.module, self.pid = module, process.pid
         self._process = process
-        self._inbox: queue.SimpleQueue[tuple[bytes, bytes] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[bytes, bytes] | str] = queue.SimpleQueue()
+        """Messages, and last how they ended."""
         threading.Thread(target=_listen, args=(process.stdout, self._inbox), name=module, daemon=True).start()
         self.stop = weakref.finalize(self, _end, process)
         """Kill the process and wait until it is gone. Calling it twice does nothing."""
@@ -97,8 +99,9 @@ class Worker:
             message = self._inbox.get(timeout=patience)
         except queue.Empty:
             raise self._death(f"said nothing for {patience:g} s") from None
-        if message is None:
-            raise self._death("ended")
+        if isinstance(message, str):
+            self._inbox.put(message)
+            raise self._death(message)
         return message
 
     def _death(self, how: str) -> WorkerDiedError:
@@ -106,14 +109,16 @@ class Worker:
         return WorkerDiedError(f"{self.module} (process {self.pid}) {how}, exit status {self._process.returncode}")
 
 
-def _listen(stream: IO[bytes], inbox: queue.SimpleQueue[tuple[bytes, bytes] | None]) -> None:
-    """Pass on what the child says until it is gone."""
-    try:
-        while message := read(stream):
-            inbox.put(message)
-    finally:
-        inbox.put(None)
-        stream.close()
+def _listen(stream: IO[bytes], inbox: queue.SimpleQueue[tuple[bytes, bytes] | str]) -> None:
+    """Pass on what the child says until it is gone, or talks nonsense."""
+    with stream:
+        try:
+            while message := read(stream):
+                inbox.put(message)
+        except ValueError as error:
+            inbox.put(f"is out of step ({error})")
+        else:
+            inbox.put("ended")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
