@@ -11,8 +11,9 @@ from uuid import uuid4
 
 from delivery.ledger import ConflictError, Delivery, Ledger, LedgerError, SpeakAs
 from delivery.strategies import Strategy
+from orchestration.content import made_speakable
 from orchestration.engines.engine import Steps, Task, TaskEngine, TaskResult, TaskStatus
-from orchestration.workers.worker import Context, Worker
+from orchestration.workers.worker import Context, Worker, finish
 
 log = logging.getLogger("sottovoce.tasks")
 
@@ -20,6 +21,14 @@ GRACE = 0.25
 """A worker that ends within this many seconds is an ordinary tool result, not an announcement (house plan)."""
 LEDGER_RETRY = 0.5
 """Seconds until a result that could not be stored is stored again."""
+UNKNOWN_WORKER = 10.0
+"""Seconds that a task of an earlier process waits for its worker: it may come with a room that is still to be made."""
+REMEMBERED = 100
+"""Results that are kept for whoever asks for them just after the end."""
+MAX_NOTE = 200
+"""Most characters of progress, and of what was asked, that are shown and told."""
+
+CANCELLED = TaskResult("", error="cancelled")
 
 
 @dataclass(slots=True)
@@ -30,6 +39,9 @@ class Running:
     label: str
     done: asyncio.Future[TaskResult]
     progress: dict[str, str] = field(default_factory=dict)
+    cancelling: bool = False
+    delivering: bool = False
+    """Its work is over and its result on the way into the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +64,24 @@ class Tasks:
         self._ledger = ledger
         self._announce = announce
         self._workers: dict[str, Worker] = {}
+        self._registered = asyncio.Event()
         self._running: dict[str, Running] = {}
+        self._results: dict[str, TaskResult] = {}
+        self._closing = False
 
-    def register(self, worker: Worker) -> None:
-        """Make a worker known by its id. Raises ValueError when another one has that id."""
-        if self._workers.setdefault(worker.id, worker) is not worker:
-            raise ValueError(f"workers: the id {worker.id!r} is used twice; ids must differ")
+    def register(self, *workers: Worker) -> None:
+        """Make workers known by their ids: all or none. Raises ValueError when another one has such an id."""
+        known = dict(self._workers)
+        for worker in workers:
+            if known.setdefault(worker.id, worker) != worker:
+                raise ValueError(f"workers: the id {worker.id!r} is used twice; ids must differ")
+        self._workers = known
+        self._registered.set()
+
+    def check(self, worker: str) -> None:
+        """Raises ValueError for an unknown worker."""
+        if worker not in self._workers:
+            raise ValueError(f"worker: {worker!r} is not known; known are {', '.join(sorted(self._workers)) or 'none'}")
 
     async def open(self) -> None:
         """Start the engine; it resumes what an earlier process left unfinished."""
@@ -65,7 +89,11 @@ class Tasks:
 
     async def aclose(self) -> None:
         """Stop; what is unfinished is resumed at the next `open` by an engine that can."""
+        self._closing = True
         await self._engine.aclose()
+        for running in self._running.values():
+            running.done.cancel()
+        self._running.clear()
 
     async def start(
         self,
@@ -74,20 +102,20 @@ class Tasks:
         input: str,
         *,
         strategy: Strategy,
+        id: str | None = None,
         caller: str | None = None,
         speak_as: SpeakAs = SpeakAs.AGENT,
         timeout: float | None = 300.0,
         metadata: Mapping[str, Any] | None = None,
     ) -> Task:
-        """Begin a task; its result is delivered to `room` under `strategy`, for `caller`.
+        """Begin a task; its result is delivered to `room` under `strategy`, for `caller`. `timeout`: seconds of work.
 
-        Raises ValueError for an unknown worker.
+        Raises ValueError for an unknown worker and what cannot be kept, EngineError when the engine cannot begin it.
         """
-        if worker not in self._workers:
-            raise ValueError(f"worker: {worker!r} is not known; known are {', '.join(sorted(self._workers)) or 'none'}")
+        self.check(worker)
         deliver = {"strategy": strategy.written(), "max_wait": strategy.max_wait, "speak_as": speak_as.value}
         task = Task(
-            id=uuid4().hex,
+            id=uuid4().hex if id is None else id,
             room=room,
             worker=worker,
             input=input,
@@ -95,24 +123,35 @@ class Tasks:
             timeout=timeout,
             metadata={**(metadata or {}), "deliver": deliver},
         )
-        self._note(task)
-        await self._engine.start(task)
+        running = self._note(task)
+        try:
+            await self._engine.start(task)
+        except Exception as error:
+            self._over(running, TaskStatus.FAILED, TaskResult("", error=str(error)))
+            raise
         return task
 
     async def result(self, id: str, within: float) -> TaskResult | None:
-        """The task's result if it ends in this process within so many seconds."""
-        running = self._running.get(id)
-        if running is None:
-            return None
-        done, _ = await asyncio.wait([running.done], timeout=within)
-        return running.done.result() if done and not running.done.cancelled() else None
+        """The task's result (its `error` says if it failed or was cancelled) if it ends here within so many seconds."""
+        if (running := self._running.get(id)) is not None:
+            await asyncio.wait([running.done], timeout=within)
+        return self._results.get(id)
 
     async def cancel(self, id: str) -> bool:
-        """Stop a task. False: unknown or already over."""
+        """Stop a task. False: unknown, or its work is over."""
         running = self._running.get(id)
-        cancelled = await self._engine.cancel(id)
-        if cancelled and running is not None:
-            self._over(running, TaskStatus.CANCELLED, TaskResult("", error="cancelled"))
+        if running is None:
+            return await self._engine.cancel(id)
+        if running.delivering:
+            return False
+        running.cancelling = True
+        cancelled = False
+        try:
+            cancelled = await self._engine.cancel(id)
+        finally:
+            running.cancelling = cancelled
+        if cancelled:
+            self._over(running, TaskStatus.CANCELLED, CANCELLED)
         return cancelled
 
     def running(self, room: str) -> list[Running]:
@@ -124,26 +163,51 @@ class Tasks:
     async def _run(self, task: Task, steps: Steps) -> TaskResult:
         """A task's body: the worker, then the delivery of its result as the last step."""
         running = self._note(task)
+        try:
+            result = await self._work(running, steps)
+            running.delivering = True
+            await self._deliver(task, running.label, result)
+        except BaseException as error:
+            if not self._closing:  # otherwise it is only interrupted, to be resumed
+                self._broken(running, error)
+            raise
+        self._over(running, TaskStatus.DONE if result.error is None else TaskStatus.FAILED, result)
+        return result
+
+    async def _work(self, running: Running, steps: Steps) -> TaskResult:
+        task = running.task
+        worker = await self._worker(task.worker)
+        if worker is None:
+            return TaskResult("", error=f"the worker {task.worker!r} is not known any more")
+        running.label = worker.label
 
         def report(part: str, label: str, status: str, progress: str) -> None:
+            if running.done.done():
+                return
+            progress = progress[:MAX_NOTE]
+            state = TaskStatus(status)
             if progress:
                 running.progress[part] = progress
-            self._announce(TaskNews(task, part, label, TaskStatus(status), progress))
+            elif state.terminal:
+                running.progress.pop(part, None)
+            self._tell(TaskNews(task, part, label, state, progress))
 
         try:
-            worker = self._workers[task.worker]
             async with asyncio.timeout(task.timeout):
-                result = await worker.run(task.input, Context(task, steps, report, label=worker.label))
+                return await finish(worker, task.input, Context(task, steps, report, label=worker.label))
         except TimeoutError:
-            result = TaskResult("", error=f"not done within {task.timeout:g} s")
-        except KeyError:
-            result = TaskResult("", error=f"the worker {task.worker!r} is not known any more")
-        except Exception as error:
-            log.exception("task %s (%s) failed", task.id, task.worker)
-            result = TaskResult("", error=f"{type(error).__name__}: {error}")
-        await self._deliver(task, running.label, result)
-        self._over(running, TaskStatus.FAILED if result.error else TaskStatus.DONE, result)
-        return result
+            return TaskResult("", error=f"not done within {task.timeout:g} s")
+
+    async def _worker(self, id: str) -> Worker | None:
+        """A worker; one that is not known yet is waited for."""
+        try:
+            async with asyncio.timeout(UNKNOWN_WORKER):
+                while id not in self._workers:
+                    self._registered.clear()
+                    await self._registered.wait()
+        except TimeoutError:
+            return None
+        return self._workers[id]
 
     async def _deliver(self, task: Task, label: str, result: TaskResult) -> None:
         """Put the result into the ledger. The same task gives the same id, so doing it again does nothing.
@@ -151,17 +215,22 @@ class Tasks:
         A ledger that is away for a while is waited for: the result is not lost.
         """
         how = task.metadata["deliver"]
-        failed = result.error is not None
+        speak_as = SpeakAs(how["speak_as"])
+        content = made_speakable(result.text)
+        if result.error is not None:
+            content, speak_as = f"I am sorry, {label} could not finish what you asked for.", SpeakAs.VERBATIM
+        elif not content:
+            content, speak_as = f"What you asked of {label} is done.", SpeakAs.VERBATIM
         delivery = Delivery(
-            id=f"{task.id}:result:0",
+            id=delivery_of(task.id),
             room=task.room,
-            content=f"I am sorry, {label} could not finish what you asked for." if failed else result.text,
+            content=content,
             strategy=how["strategy"],
             to=task.caller,
             task=task.id,
             max_wait=how["max_wait"],
-            speak_as=SpeakAs.VERBATIM if failed else SpeakAs(how["speak_as"]),
-            metadata={"worker": task.worker, "input": task.input, "label": label},
+            speak_as=speak_as,
+            metadata={"worker": task.worker, "input": task.input[:MAX_NOTE], "label": label},
         )
         while True:
             try:
@@ -181,11 +250,34 @@ class Tasks:
             label = worker.label if worker else task.worker
             running = Running(task, label, asyncio.get_running_loop().create_future())
             self._running[task.id] = running
-            self._announce(TaskNews(task, "", label, TaskStatus.RUNNING))
+            self._tell(TaskNews(task, "", label, TaskStatus.RUNNING))
         return running
 
+    def _broken(self, running: Running, error: BaseException) -> None:
+        """It came to no result that could be delivered: cancelled, or given up by the engine."""
+        if running.cancelling:
+            self._over(running, TaskStatus.CANCELLED, CANCELLED)
+            return
+        log.error("task %s was broken off, its result cannot be told", running.task.id, exc_info=error)
+        self._over(running, TaskStatus.FAILED, TaskResult("", error=f"broken off: {type(error).__name__} {error}"))
+
     def _over(self, running: Running, status: TaskStatus, result: TaskResult) -> None:
+        if running.done.done():
+            return
+        running.done.set_result(result)
         self._running.pop(running.task.id, None)
-        if not running.done.done():
-            running.done.set_result(result)
-            self._announce(TaskNews(running.task, "", running.label, status, error=result.error))
+        self._results[running.task.id] = result
+        if len(self._results) > REMEMBERED:
+            del self._results[next(iter(self._results))]
+        self._tell(TaskNews(running.task, "", running.label, status, error=result.error))
+
+    def _tell(self, news: TaskNews) -> None:
+        try:
+            self._announce(news)
+        except Exception:
+            log.exception("task %s: telling of it failed", news.task.id)
+
+
+def delivery_of(task: str) -> str:
+    """The id of the delivery of a task's result."""
+    return f"{task}:result:0"
