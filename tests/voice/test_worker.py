@@ -43,7 +43,8 @@ def test_an_impossible_length_is_no_message() -> None:
         read(io.BytesIO(HEAD.pack(b"A", LARGEST + 1)))
 
 
-def test_it_answers_and_what_it_prints_is_no_answer(capfd: pytest.CaptureFixture[str], parrot: Worker) -> None:
+def test_it_answers_and_what_it_prints_is_no_answer(capfd: pytest.CaptureFixture[str]) -> None:
+    parrot = Worker("tests.voice.parrot")
     for content in (b"", b"hello", bytes(1_000_000)):
         parrot.send(b"A", content)
         assert parrot.receive(10) == (b"A", content)
