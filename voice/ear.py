@@ -76,6 +76,8 @@ class EarTimes:
     """Silence shorter than this does not part voice: the closure of a plosive is shorter."""
     final: float = 2.0
     """How long the recogniser may take for its final transcript; then its last partial must do."""
+    murmur: float = 0.6
+    """A rejected transcript of a shorter voice is a noise or a murmur, unless it may be an answer."""
     stuck: float = 6.0
     """Voice without new words and of unmoved loudness is noise after this; the floor says so too (`FloorTimes`)."""
     longest: float = 120.0
@@ -122,12 +124,14 @@ class Ear:
 
     `answering` may be set by who knows what the agent does, at the latest when `SpeechStarted` comes out: whether a
     mere "yeah" in the turn that begins would be an answer (a turn) or a backchannel (dropped). `new_id` names turns.
+    `trusting`: the recogniser's partials are what was said; one that fits all it hears into a grammar only guesses.
     """
 
     caller: str
     new_id: Callable[[], str]
     endpointer: Endpointer = field(default_factory=FixedSilence)
     times: EarTimes = field(default_factory=EarTimes)
+    trusting: bool = True
     _now: float = float("-inf")
     _voice: bool = False
     _voice_since: float = 0.0
@@ -152,6 +156,11 @@ class Ear:
     def answering(self, value: bool) -> None:
         if self._turn is not None:
             self._turn.answering = value
+
+    @property
+    def sure(self) -> bool:
+        """What was heard of the present turn was really said, as far as can be known now."""
+        return self._turn is not None and (self.trusting or self._turn.partial.complete)
 
     @property
     def in_turn(self) -> bool:
@@ -342,10 +351,10 @@ class Ear:
             self._speaking = False
             self._voice_since, self._voiced = self._now, 0.0
         text = turn.text
-        if not words(text):
-            actions.append(TurnDropped(self.caller, Dropped.NO_WORDS, text))
-        elif not turn.answering and is_backchannel(text):
+        if not turn.answering and is_backchannel(text):
             actions.append(TurnDropped(self.caller, Dropped.BACKCHANNEL, text))
+        elif not words(text) or self._murmured(turn):
+            actions.append(TurnDropped(self.caller, Dropped.NO_WORDS, text))
         else:
             confidence = min(
                 (min(f.confidence, UNSURE) if f.rejected else f.confidence for f in turn.finals), default=1.0
@@ -355,6 +364,11 @@ class Ear:
             actions.append(
                 TurnEnded(Turn(self.new_id(), self.caller, text.strip(), turn.started, turn.ended, confidence))
             )
+
+    def _murmured(self, turn: _Turn) -> bool:
+        """A short sound that the recogniser could make nothing of, while nobody waited for one."""
+        rejected = bool(turn.finals) and all(f.rejected or not words(f.text) for f in turn.finals)
+        return rejected and not turn.answering and turn.ended - turn.started < self.times.murmur
 
     def _hush(self, actions: list[EarAction]) -> None:
         turn = self._turn

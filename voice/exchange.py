@@ -228,9 +228,9 @@ class Exchange:
         self._govern()
 
     def _counts(self, caller: str, text: str) -> bool:
-        """Whether these words take the floor."""
+        """Whether these words take the floor; what is not sure yet is left to the end of the turn."""
         ear = self._ears.get(caller)
-        return takes_floor(text) or (ear is not None and ear.answering and is_backchannel(text))
+        return ear is not None and ear.sure and (takes_floor(text) or (ear.answering and is_backchannel(text)))
 
     def _answers(self, before: FloorView) -> bool:
         """Whether a mere "yeah" that begins now would be an answer."""

@@ -44,6 +44,7 @@ class Listening:
         self._stt = stt
         self._vad = vad
         self._hints = hints
+        self._ear.trusting = not hints.grammar
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._ear_alarm = Alarm(self._work)
@@ -107,6 +108,7 @@ class Listening:
     def expect(self, hints: Hints) -> None:
         """Change what the caller is likely to say."""
         self._hints = hints
+        self._ear.trusting = not hints.grammar
         if self._stream is not None:
             self._guard(self._stream.expect, hints)
 

@@ -15,6 +15,7 @@ from enum import Enum, auto
 from voice.events import SpeakingHeard, SpeakingPaused, SpeakingScheduled, SpeakingStarted
 from voice.leg import FRAME_SAMPLES, RATE
 from voice.marks import Marks
+from voice.playout_ear import EPSILON, PlayoutEar
 
 LEAD = 0.06
 """Seconds that audio may leave ahead of the ear, beyond the jitter buffer; the house plan's figure."""
@@ -22,8 +23,6 @@ FLUSH = 0.5
 """Seconds that an ear may take to say where it fell silent; then its last receipt must do."""
 _SOON = 0.5
 """Seconds before the announced end within which a later end is announced, while more is being made."""
-_EPSILON = 1e-3
-"""A thousandth of a sample: what adding up seconds in floating point may cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,39 +79,6 @@ class _Wish(Enum):
 
 
 @dataclass(slots=True)
-class _Ear:
-    """One listener. `base` is the place in the utterance at which its present stream begins."""
-
-    jitter: float
-    receipts: bool
-    counts: bool
-    """What it heard says what was heard."""
-    stream: int = 0
-    base: int = 0
-    anchor: float = 0.0
-    """When the stream's first sample was sent."""
-    sent: int = 0
-    played: int = 0
-    flushed: bool = True
-    reached: int = 0
-    """Place in the utterance up to which it has heard everything."""
-    earlier: dict[int, int] = field(default_factory=dict)
-
-    def at(self, samples: int) -> float:
-        """When it has heard `samples` of its stream, by the clock."""
-        return self.anchor + self.jitter + samples / RATE
-
-    def hear(self, samples: int) -> None:
-        self.played = max(self.played, min(samples, self.sent))
-        self.reached = max(self.reached, self.base + self.played)
-
-    @property
-    def silent(self) -> bool:
-        """It has heard, or thrown away, all that it was sent."""
-        return self.flushed or self.played >= self.sent
-
-
-@dataclass(slots=True)
 class Playout:
     """The state machine of utterance `id`. Call `expire` when `deadline()` has come.
 
@@ -133,7 +99,7 @@ class Playout:
     _now: float = float("-inf")
     _phase: _Phase = _Phase.SILENT
     _wish: _Wish = _Wish.PAUSE
-    _ears: dict[str, _Ear] = field(default_factory=dict)
+    _ears: dict[str, PlayoutEar] = field(default_factory=dict)
     _made: int = 0
     _all_made: bool = False
     _base: int = 0
@@ -198,9 +164,9 @@ class Playout:
     def open_ear(self, ear: str, jitter: float, receipts: bool, now: float) -> list[PlayoutAction]:
         """Somebody hears from now on. Who comes when it has begun hears the rest, and does not count for `chars`."""
         counts = not self.begun and self.to in (None, ear)
-        self._ears[ear] = _Ear(jitter, receipts, counts, base=self._head, reached=self._head)
+        self._ears[ear] = PlayoutEar(jitter, receipts, counts, base=self._head, reached=self._head)
         if self._phase is _Phase.FLOWING and not self._finished:
-            self._open_stream(self._ears[ear], self._head, now)
+            self._ears[ear].begin(self.next_stream(), self._head, now)
         return self.expire(now)
 
     def close_ear(self, ear: str, now: float) -> list[PlayoutAction]:
@@ -236,11 +202,7 @@ class Playout:
         """A receipt: `samples` of `stream` have been heard there. Receipts for other utterances are ignored."""
         self._now = max(now, self._now)
         if listener := self._ears.get(ear):
-            if stream == listener.stream:
-                listener.hear(samples)
-                listener.flushed = listener.flushed or flushed
-            elif (base := listener.earlier.get(stream)) is not None:
-                listener.reached = max(listener.reached, base + min(samples, listener.base - base))
+            listener.receive(stream, samples, flushed)
         return self.expire(now)
 
     def expire(self, now: float) -> list[PlayoutAction]:
@@ -287,7 +249,8 @@ class Playout:
     def _advance(self, now: float, actions: list[PlayoutAction]) -> None:
         while True:
             before = (self._phase, self._head, self._finished)
-            self._reckon(now)
+            for ear in self._ears.values():
+                ear.reckon(now)
             self._step(now, actions)
             if (self._phase, self._head, self._finished) == before:
                 break
@@ -312,12 +275,6 @@ class Playout:
             case _Phase.OVER:
                 pass
 
-    def _reckon(self, now: float) -> None:
-        """Where the ears are that give no receipts."""
-        for ear in self._ears.values():
-            if not ear.receipts and not ear.flushed:
-                ear.hear(math.floor((now - ear.anchor - ear.jitter) * RATE + _EPSILON))
-
     def _rest(self, now: float, actions: list[PlayoutAction]) -> None:
         """Nothing is at the ears: end, begin or go on."""
         if self._wish is _Wish.CUT:
@@ -328,14 +285,7 @@ class Playout:
             self._phase, self._finished = _Phase.FLOWING, False
             self._base, self._anchor, self._until = self._head, now, float("-inf")
             for ear in self._ears.values():
-                self._open_stream(ear, self._base, now)
-
-    def _open_stream(self, ear: _Ear, base: int, now: float) -> None:
-        if ear.stream:
-            ear.earlier[ear.stream] = ear.base
-        ear.stream, ear.base, ear.anchor = self.next_stream(), base, now
-        ear.sent = ear.played = 0
-        ear.flushed = False
+                ear.begin(self.next_stream(), self._base, now)
 
     def _sendable(self) -> int:
         """How many samples could be sent next."""
@@ -350,11 +300,11 @@ class Playout:
         while (samples := self._sendable()) and not self._finished:
             sent = self._head - self._base
             played = (now - self._anchor) * RATE
-            if sent + samples > played + self.lead * RATE + _EPSILON:
+            if sent + samples > played + self.lead * RATE + EPSILON:
                 break
             for name, ear in self._ears.items():
                 if not ear.sent:
-                    if sent < played - _EPSILON:
+                    if sent < played - EPSILON:
                         continue  # who comes late begins with what is due now, not with what was
                     ear.base, ear.anchor = self._head, now
                 actions.append(Send(name, ear.stream, ear.sent, self._head, samples))
@@ -376,7 +326,7 @@ class Playout:
             return
         until = max(e.at(self._made - e.base) for e in self._ears.values())
         soon = self._all_made or self._until < self._now + _SOON
-        if until > self._until + _EPSILON / RATE and soon:
+        if until > self._until + EPSILON / RATE and soon:
             self._until = until
             actions.append(SpeakingScheduled(self.id, until))
 
@@ -385,7 +335,7 @@ class Playout:
         if self._sendable() and not self._finished:
             return
         done = self._all_made and self._head >= self._made
-        dry = all(now >= e.at(e.sent) - _EPSILON / RATE for e in self._ears.values())
+        dry = all(now >= e.at(e.sent) - EPSILON / RATE for e in self._ears.values())
         if not self._finished and (done or dry):
             self._finished = True
             actions.extend(Finish(name, e.stream, e.sent) for name, e in self._ears.items() if e.sent)
@@ -433,7 +383,7 @@ class Playout:
         """What has come to the ears, in the order in which it came."""
         ears = [e for e in self._ears.values() if e.sent]
         flowing = self._phase is _Phase.FLOWING
-        at_ear = any(e.played or (flowing and now >= e.anchor + e.jitter - _EPSILON / RATE) for e in ears)
+        at_ear = any(e.played or (flowing and now >= e.anchor + e.jitter - EPSILON / RATE) for e in ears)
         if not self._audible and at_ear:
             self._audible = True
             self.started = now if self.started is None else self.started

@@ -287,6 +287,37 @@ def test_nothing_starts_over_a_caller() -> None:
     play(scene)
 
 
+def test_guesses_of_a_grammar_do_not_cut_us_but_whole_sentences_do() -> None:
+    stt = Recognizer()
+    stt.complete.add("what time is it")
+
+    async def scene(room: Room) -> None:
+        anna = anna_of(room)
+        first = room.channel.say(LONG)
+        await anna.play(quiet(1.0))
+        await anna.say("what time is")
+        assert not first.done
+        await anna.say("it", 0.04)
+        assert first.interrupted_by == "anna"
+        await anna.play(quiet(1.0))
+
+    play(scene, stt=stt, hints=Hints(grammar="#JSGF V1.0; grammar g; public <s> = what time is it;"))
+
+
+def test_a_hum_that_a_grammar_guesses_at_only_pauses_us() -> None:
+    async def scene(room: Room) -> None:
+        anna = anna_of(room)
+        utterance = room.channel.say(LONG)
+        await anna.play(quiet(1.0))
+        await anna.say("what", 1.0)
+        await anna.play(quiet(6.0))
+        await utterance
+        assert utterance.complete
+        assert anna.text == LONG
+
+    play(scene, stt=Recognizer(rejected=True, confidence=0.1), hints=Hints(grammar="#JSGF V1.0; ..."))
+
+
 # -- text and synthesis
 
 

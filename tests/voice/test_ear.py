@@ -187,6 +187,34 @@ def test_rejected_words_are_a_turn_that_was_not_understood() -> None:
     assert turn.confidence < 0.5
 
 
+@pytest.mark.parametrize(
+    ("answering", "length", "text", "dropped"),
+    [
+        (False, 0.5, "if", Dropped.NO_WORDS),
+        (False, 0.5, "i see", Dropped.BACKCHANNEL),
+        (False, 0.7, "show old on a second", None),
+        (True, 0.5, "if", None),
+    ],
+)
+def test_rejected_words_of_a_short_sound_while_we_speak_are_a_noise(
+    answering: bool, length: float, text: str, dropped: Dropped | None
+) -> None:
+    trial = Trial(answering).at(1.0, ON).at(1.0 + length, OFF).at(3.0, Final(text, 0.1, rejected=True))
+    assert [a.why for a in trial.of(TurnDropped)] == ([dropped] if dropped else [])  # type: ignore[union-attr]
+    assert len(trial.of(TurnEnded)) == (dropped is None)
+
+
+def test_what_was_heard_is_sure_when_the_recogniser_does_not_guess() -> None:
+    trial = Trial()
+    assert not trial.ear.sure
+    trial.at(1.0, ON).at(1.5, Partial("what"))
+    assert trial.ear.sure
+    trial.ear.trusting = False
+    assert not trial.ear.sure
+    trial.at(1.6, Partial("what now", complete=True))
+    assert trial.ear.sure
+
+
 def test_a_final_that_never_comes_is_made_of_the_last_partial() -> None:
     trial = Trial().at(1.0, ON).at(1.3, Partial("compare")).at(1.4, OFF).at(30.0)
     assert trial.times(TurnEnded) == [4.0]
@@ -307,7 +335,7 @@ def test_late_timers_are_carried_out_in_order() -> None:
     assert kinds == [SpeechStarted, Listen, SpeechStopped, Conclude, Restart, TurnDropped]
 
 
-@pytest.mark.parametrize("name", ["onset", "bridge", "final", "stuck", "longest"])
+@pytest.mark.parametrize("name", ["onset", "bridge", "final", "murmur", "stuck", "longest"])
 def test_a_wait_that_makes_no_sense_is_named(name: str) -> None:
     with pytest.raises(ValueError, match=f"EarTimes.{name} must be seconds > 0"):
         EarTimes(**{name: 0})
