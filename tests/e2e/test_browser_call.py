@@ -49,11 +49,9 @@ async def call(folder: Path, file: bytes) -> tuple[Recording, str, list[str]]:
         await caller.join("Ann")
         await asyncio.sleep(22.0)
         await caller.screenshot(folder / "call.png")
-        await caller.page.wait_for_function(
-            "() => document.body.innerText.includes('break even after five years')", timeout=40_000
-        )
+        await caller.when("document.body.innerText.includes('break even after five years')")
         await asyncio.sleep(12.0)
-        recording = await caller.recording()
+        recording = await caller.recording(until=LENGTH - 6)
         text = await caller.page.inner_text("body")
         await caller.leave()
     return recording, text, caller.problems

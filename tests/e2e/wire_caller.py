@@ -64,6 +64,8 @@ class WireCaller:
         self.ear = bytearray()
         self.closed = False
         self._socket = socket
+        self.background = bytes(FRAME_BYTES)
+        """The 20 ms frame that the microphone gives while nobody speaks."""
         self._speech = bytearray()
         self._sequence = 0
         self._stream: _Stream | None = None
@@ -180,7 +182,7 @@ class WireCaller:
             await asyncio.sleep(max(due - loop.time(), 0))
 
     async def _speak_frame(self) -> None:
-        frame = bytes(self._speech[:FRAME_BYTES]).ljust(FRAME_BYTES, b"\0")
+        frame = bytes(self._speech[:FRAME_BYTES]).ljust(FRAME_BYTES, b"\0") if self._speech else self.background
         del self._speech[:FRAME_BYTES]
         if not self._speech:
             self._spoken.set()

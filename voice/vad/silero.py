@@ -26,6 +26,9 @@ CONTEXT = 64
 STATE = (2, 1, 128)
 """Shape of the recurrent state."""
 
+QUIET = 0.002
+"""Peak (of 1.0) under which a window is silence without asking the model, -54 dBFS: most of a quiet call."""
+
 _session: Any = None
 _loading = threading.Lock()
 
@@ -90,10 +93,19 @@ class SileroStream:
         return self._probability
 
     def _judge(self) -> None:
-        answer, self._state = self._session.run(None, {"input": self._window, "state": self._state, "sr": self._rate})
-        self._probability = float(answer[0, 0])
+        import numpy as np
+
+        if abs(self._window[0, CONTEXT:]).max() < QUIET:
+            self._state = np.zeros(STATE, np.float32)
+            self._probability = 0.0
+        else:
+            self._ask()
         self._window[0, :CONTEXT] = self._window[0, -CONTEXT:]
         self._filled = CONTEXT
+
+    def _ask(self) -> None:
+        answer, self._state = self._session.run(None, {"input": self._window, "state": self._state, "sr": self._rate})
+        self._probability = float(answer[0, 0])
 
 
 class Silero:

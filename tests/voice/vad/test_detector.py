@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.voice.spoken import frames, said
-from voice.audio import silence
+from voice.audio import level, silence
 from voice.clock import run
 from voice.vad import silero
 from voice.vad.detector import VoiceDetector
@@ -100,9 +100,20 @@ class TestSilero:
 
     def test_between_windows_it_repeats_its_last_answer(self) -> None:
         stream = Silero().stream()
-        answers = [stream.probability(frame) for frame in frames(said("yes"))[:8]]
+        loud = [frame for frame in frames(said("yes")) if level(frame) > -40.0][:8]
+        answers = [stream.probability(frame) for frame in loud]
         assert answers[0] == 0.0
         assert len(set(answers)) == 1 + 8 * 320 // 512
+
+    def test_silence_is_silence_without_asking_and_leaves_nothing_behind(self) -> None:
+        fresh, used = Silero().stream(), Silero().stream()
+        speech = frames(said("yes"))
+        heard = [used.probability(frame) for frame in speech]
+        assert max(heard) > 0.5
+        assert [used.probability(bytes(640)) for _ in range(32)][-1] == 0.0
+        silent = [fresh.probability(bytes(640)) for _ in range(len(speech) + 32)]
+        assert silent[-1] == 0.0
+        assert [used.probability(f) for f in speech] == [fresh.probability(f) for f in speech]
 
 
 def test_webrtc_refuses_what_is_no_frame() -> None:
