@@ -57,8 +57,11 @@ class Listening:
         self._listening = False
         """The ear wants the recogniser to listen."""
         self._since = 0.0
+        self._asked = 0
+        """Finals that were asked for and have not come."""
         self._answered = False
         self._kept: deque[tuple[float, bytes]] = deque(maxlen=round(KEPT / FRAME_SECONDS))
+        """The latest frames that no recogniser has been given, or only the one that is listening."""
         self._inputs: deque[EarInput] = deque()
         self._working = False
         self._warned = False
@@ -161,7 +164,9 @@ class Listening:
                     self._begin()
                 case Conclude():
                     self._listening = False
+                    self._kept.clear()
                     if self._stream is not None:
+                        self._asked += 1
                         self._guard(self._stream.end)
                 case Restart():
                     self._restart()
@@ -180,7 +185,7 @@ class Listening:
             stream = self._stt.stream(self._hints)
         except Exception as error:
             return error
-        self._stream = stream
+        self._stream, self._asked = stream, 0
         if self._listening:
             self._begin()
         self._consumer = asyncio.ensure_future(self._consume(stream))
@@ -204,11 +209,21 @@ class Listening:
     async def _consume(self, stream: RecognizerStream) -> Exception | None:
         try:
             async for hearing in stream:
-                self._answered = self._answered or isinstance(hearing, Final)
+                if isinstance(hearing, Final):
+                    self._note_final()
                 self._input(hearing)
         except Exception as error:
             return error
         return None
+
+    def _note_final(self) -> None:
+        """It works; and if nobody asked for this, it has ended the turn by itself."""
+        self._answered = True
+        if self._asked:
+            self._asked -= 1
+        else:
+            self._listening = False
+            self._kept.clear()
 
     def _begin(self) -> None:
         """Begin a stretch of speech with its sound so far, and some before."""

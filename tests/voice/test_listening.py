@@ -1,0 +1,245 @@
+"""Listening: frames in, turns out, with a recogniser that may break at every call."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from tests.voice.doubles import Recognizer, RecognizerStream, Vad, quiet, sleep_until, spoken
+from voice import clock
+from voice.ear import Ear
+from voice.events import Event, SpeechStarted, SpeechStopped, TurnDropped, TurnEnded, WordsHeard
+from voice.leg import FRAME_SECONDS
+from voice.listening import BACKOFF, GAP, Listening
+from voice.stt.recognizer import Hints
+
+
+class Booth:
+    """Anna's listening, and what it tells."""
+
+    def __init__(self, stt: Recognizer, vad: Vad, hints: Hints) -> None:
+        self.events: list[tuple[float, Event]] = []
+        ids = itertools.count(1)
+        self.ear = Ear("anna", lambda: f"t{next(ids)}")
+        self.stt = stt
+        self.listening = Listening(self.ear, stt, vad, hints, self.tell)
+
+    def tell(self, event: Event) -> None:
+        self.events.append((round(asyncio.get_running_loop().time(), 6), event))
+
+    async def hear(self, frames: list[bytes]) -> None:
+        at = asyncio.get_running_loop().time()
+        for pcm in frames:
+            self.listening.hear(pcm)
+            at += FRAME_SECONDS
+            await sleep_until(at)
+
+    async def say(self, text: str, silence: float = 0.7) -> None:
+        await self.hear([*spoken(text), *quiet(silence)])
+
+    def times(self, kind: type) -> list[float]:
+        return [at for at, event in self.events if isinstance(event, kind)]
+
+    @property
+    def turns(self) -> list[str]:
+        return [event.turn.text for _, event in self.events if isinstance(event, TurnEnded)]
+
+    @property
+    def stream(self) -> RecognizerStream:
+        return self.stt.streams[-1]
+
+
+def play(
+    scene: Callable[[Booth], Coroutine[Any, Any, None]],
+    stt: Recognizer | None = None,
+    vad: Vad | None = None,
+    hints: Hints | None = None,
+) -> None:
+    async def main() -> None:
+        booth = Booth(stt or Recognizer(), vad or Vad(), hints or Hints())
+        async with asyncio.TaskGroup() as group:
+            life = group.create_task(booth.listening.run())
+            await asyncio.sleep(0)
+            await scene(booth)
+            booth.listening.close()
+            life.cancel()
+        assert all(stream.closed for stream in booth.stt.streams)
+        assert len(asyncio.all_tasks()) == 1
+
+    clock.run(main())
+
+
+def test_a_turn() -> None:
+    async def scene(booth: Booth) -> None:
+        await booth.say("compare them")
+        assert booth.turns == ["compare them"]
+        assert booth.times(SpeechStarted) == [0.08]
+        assert len(booth.times(WordsHeard)) == 2
+        assert (booth.stream.begun, booth.stream.ended) == (1, 1)
+
+    play(scene)
+
+
+def test_silence_costs_the_recogniser_nothing() -> None:
+    async def scene(booth: Booth) -> None:
+        await booth.hear(quiet(10))
+        assert booth.stream.begun == 0
+        assert booth.events == []
+
+    play(scene)
+
+
+def test_each_frame_of_a_turn_is_recognised_once_also_over_a_pause() -> None:
+    async def scene(booth: Booth) -> None:
+        frames = [*spoken("one two"), *quiet(0.4), *spoken("three")]
+        await booth.hear(frames)
+        assert booth.stream.frames == frames
+        await booth.hear(quiet(0.7))
+        assert booth.turns == ["one two three"]
+
+    play(scene)
+
+
+def test_a_turn_right_after_another_does_not_hear_its_end_again() -> None:
+    stt = Recognizer()
+    stt.complete.add("one two")
+
+    async def scene(booth: Booth) -> None:
+        await booth.hear([*spoken("one two"), *quiet(0.3), *spoken("three"), *quiet(0.7)])
+        assert booth.turns == ["one two", "three"]
+        assert booth.stream.frames[0] == quiet(0.02)[0]
+
+    play(scene, stt)
+
+
+def test_frames_that_stop_end_the_voice() -> None:
+    async def scene(booth: Booth) -> None:
+        await booth.hear(spoken("compare them"))
+        await asyncio.sleep(3)
+        assert booth.times(SpeechStopped) == [pytest.approx(0.58 + GAP + 0.1)]
+        assert booth.turns == ["compare them"]
+
+    play(scene)
+
+
+def test_who_is_hushed_is_forgotten_and_heard_again_later() -> None:
+    async def scene(booth: Booth) -> None:
+        await booth.hear(spoken("compare them"))
+        booth.listening.hush()
+        assert len(booth.times(TurnDropped)) == 1
+        await asyncio.sleep(3)
+        assert len(booth.events) == len([*booth.times(SpeechStarted), *booth.times(WordsHeard)]) + 2
+        await booth.say("and these")
+        assert booth.turns == ["and these"]
+
+    play(scene)
+
+
+def test_what_is_expected_changes_how_far_partials_are_believed() -> None:
+    async def scene(booth: Booth) -> None:
+        assert not booth.ear.trusting
+        booth.listening.expect(Hints(phrases=("tea",)))
+        assert booth.ear.trusting
+        assert booth.stream.hints.phrases == ("tea",)
+
+    play(scene, hints=Hints(grammar="#JSGF V1.0; grammar g; public <s> = tea;"))
+
+
+@pytest.mark.parametrize("call", ["begin", "push", "end", "expect"])
+def test_a_recogniser_may_break_at_every_call(call: str, caplog: pytest.LogCaptureFixture) -> None:
+    def explode(*args: Any) -> None:
+        raise OSError(f"{call} on fire")
+
+    async def scene(booth: Booth) -> None:
+        setattr(booth.stream, call, explode)
+        if call == "expect":
+            booth.listening.expect(Hints(phrases=("tea",)))
+            await asyncio.sleep(0.1)
+        await booth.say("compare them", 4.0)
+        await booth.say("and these")
+        assert booth.turns[-1] == "and these"
+        assert len(booth.turns) == 2
+        assert len(booth.stt.streams) == 2
+        assert f"{call} on fire" in caplog.text
+        if call == "expect":
+            assert booth.stream.hints.phrases == ("tea",)
+
+    play(scene)
+
+
+def test_a_recogniser_that_cannot_be_closed(caplog: pytest.LogCaptureFixture) -> None:
+    class Clinging(RecognizerStream):
+        async def aclose(self) -> None:
+            self.closed = True
+            raise OSError("will not close")
+
+    class Provider(Recognizer):
+        def stream(self, hints: Hints) -> RecognizerStream:
+            self.streams.append(Clinging(self, hints))
+            return self.streams[-1]
+
+    async def scene(booth: Booth) -> None:
+        booth.stream.fail()
+        await asyncio.sleep(0.1)
+        await booth.say("compare them")
+        assert booth.turns == ["compare them"]
+        assert "will not close" in caplog.text
+
+    play(scene, Provider())
+
+
+def test_a_provider_that_cannot_open_is_tried_a_few_times(caplog: pytest.LogCaptureFixture) -> None:
+    class Closed(Recognizer):
+        tried: list[float]
+
+        def stream(self, hints: Hints) -> RecognizerStream:
+            self.tried.append(asyncio.get_running_loop().time())
+            raise OSError("no more seats")
+
+    provider = Closed()
+    provider.tried = []
+
+    async def scene(booth: Booth) -> None:
+        await asyncio.sleep(60)
+        assert provider.tried == [0.0, 0.0, BACKOFF, BACKOFF + 3 * BACKOFF]
+        assert "no more seats" in caplog.text
+        await booth.say("can you hear me", 5.0)
+        assert len(booth.times(TurnDropped)) == 1
+
+    play(scene, provider)
+
+
+def test_a_recogniser_that_works_between_failures_is_always_opened_again() -> None:
+    async def scene(booth: Booth) -> None:
+        for _ in range(8):
+            await booth.say("compare them")
+            booth.stream.fail()
+            await asyncio.sleep(0.1)
+        assert len(booth.turns) == 8
+
+    play(scene)
+
+
+def test_a_recogniser_that_ends_turns_by_itself() -> None:
+    class Endpointing(RecognizerStream):
+        def push(self, pcm: bytes) -> None:
+            if self.begun > self.ended:
+                super().push(pcm)
+            if self.words[-1:] == ["over"] and self.begun > self.ended:
+                self.end()
+
+    class Provider(Recognizer):
+        def stream(self, hints: Hints) -> RecognizerStream:
+            self.streams.append(Endpointing(self, hints))
+            return self.streams[-1]
+
+    async def scene(booth: Booth) -> None:
+        await booth.say("compare them over and these too")
+        assert booth.turns == ["compare them over", "and these too"]
+        assert booth.times(TurnEnded)[0] < 0.92
+
+    play(scene, Provider())
