@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 from uuid import uuid4
 
+from delivery.desk import Refuse
 from delivery.ledger import Delivery, Ledger, LedgerError, OnInterrupt, SpeakAs
 from delivery.receipt import Receipt
 from delivery.strategies import Strategy, WaitForIdle, resolve, seconds
-from orchestration.engines.engine import Task, TaskEngine, TaskStatus
+from orchestration.content import MAX_CONTENT, readable, speakable
+from orchestration.engines.engine import Task, TaskEngine
 from orchestration.hooks import Hook, HookContext, HookEvent, HookExecution, Hooks, HookTrigger
 from orchestration.identity import Identities, valid_name
 from orchestration.room import Room
@@ -30,10 +32,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sottovoce.runtime")
 
-MAX_CONTENT = 20_000
-"""Most characters in one delivery: a quarter of an hour of talk; nobody listens to more."""
 MAX_ROOMS = 10_000
 """Most rooms in one process."""
+LAST_WORDS = 15.0
+"""Seconds that rooms may take to close; one that takes longer (its ledger is away) is broken off."""
+LAST_LOOK = 5.0
+"""Seconds that ASYNC hooks still have when all rooms are closed."""
+
+E = TypeVar("E", OnInterrupt, SpeakAs)
 
 
 class LiveChannel(Channel, Protocol):
@@ -51,17 +57,21 @@ class RoomError(Exception):
     """A room cannot be used; the message says why and what to do."""
 
 
+class TooManyRoomsError(RoomError):
+    """There are as many rooms as one process may have."""
+
+
 _RENAMED = {"delivery_strategy": "delivery"}
 
 
 class Runtime:
     """Use as `async with runtime:`; `sottovoce serve app:runtime` does that for you.
 
-    `orchestration` says who talks and who works; `delivery` when results are spoken. `rooms` are the rooms that
-    callers may join beside those that `create_room` makes (None: any name makes a room, which goes when empty).
-    `state` is the directory of the ledger and of the task engine (None: in memory, nothing survives). `speech`
-    chooses the engines that hear and speak (None: the best that this machine has). `ledger`, `engine`, `identities`
-    and `channels` replace single parts.
+    `orchestration` says who talks and who works; `delivery` when results are spoken, and `fold` whether one that
+    lands while a reply is being made may go into it. `rooms` are the rooms that callers may join beside those that
+    `create_room` makes (None: any name makes a room, which goes when empty). `state` is the directory of the ledger
+    and of the task engine (None: in memory, nothing survives). `speech` chooses the engines that hear and speak
+    (None: the best that this machine has). `ledger`, `engine`, `identities` and `channels` replace single parts.
     """
 
     def __init__(
@@ -69,6 +79,7 @@ class Runtime:
         *,
         orchestration: Orchestration | None = None,
         delivery: Strategy | str | None = None,
+        fold: bool = True,
         speech: Speech | None = None,
         rooms: Collection[str] | None = None,
         state: str | Path | None = ".sottovoce",
@@ -78,12 +89,15 @@ class Runtime:
         channels: ChannelFactory | None = None,
         **unknown: Any,
     ) -> None:
-        """Raises TypeError for unknown arguments, ValueError for an unknown strategy."""
+        """Raises TypeError for unknown arguments, ValueError for an unknown strategy and for a bad room's name."""
         for name in unknown:
             hint = f"; it is called {_RENAMED[name]!r} here" if name in _RENAMED else ""
             raise TypeError(f"Runtime got an unknown argument {name!r}{hint}")
-        self.orchestration = orchestration
+        if isinstance(rooms, str):
+            raise TypeError(f"rooms: {rooms!r} is one name; give a list of names")
+        self.orchestration = _orchestration(orchestration)
         self.delivery = WaitForIdle() if delivery is None else resolve(delivery)
+        self.fold = fold
         self.speech = speech
         self.open_rooms = None if rooms is None else frozenset(valid_name(name, "rooms") for name in rooms)
         self.hooks = Hooks()
@@ -94,30 +108,34 @@ class Runtime:
         self._rooms: dict[str, Room] = {}
         self._sessions: dict[str, Session] = {}
         self._making = asyncio.Lock()
-        self._passing: set[str] = set()
-        """Rooms that somebody's joining made; they go with their talk."""
         self._workers_of: list[Orchestration] = [orchestration] if orchestration else []
         self._stack = AsyncExitStack()
         self._group: asyncio.TaskGroup
-        self._open = False
+        self._talks: set[asyncio.Task[None]] = set()
+        self._observers: set[asyncio.Task[object]] = set()
+        self._entered = self._open = self._observed = False
 
     def simulated(self, channels: ChannelFactory) -> Runtime:
         """An isolated copy for simulations: the same orchestration and hooks, memory that dies with it."""
-        copy = Runtime(orchestration=self.orchestration, delivery=self.delivery, state=None, channels=channels)
+        copy = Runtime(
+            orchestration=self.orchestration, delivery=self.delivery, fold=self.fold, state=None, channels=channels
+        )
         copy.open_rooms, copy.hooks = None, self.hooks
         return copy
 
     # -- life
 
     async def __aenter__(self) -> Self:
-        if self._open:
+        """Raises LedgerError, EngineError or RuntimeError naming what cannot be opened and the fix; all is closed then."""
+        if self._entered:
             raise RuntimeError("this runtime is open already; use it in one `async with` at a time")
-        self.ledger, engine, self.identities = self._parts()
-        self.tasks = Tasks(engine, self.ledger, self._announce)
-        for orchestration in self._workers_of:
-            for worker in orchestration.workers():
-                self.tasks.register(worker)
+        self._entered = True
         async with AsyncExitStack() as stack:
+            stack.callback(self._left)
+            self.ledger, engine, self.identities = self._parts()
+            self.tasks = Tasks(engine, self.ledger, self._announce)
+            for orchestration in self._workers_of:
+                self.tasks.register(*orchestration.workers())
             await self.ledger.open()
             stack.push_async_callback(self.ledger.aclose)
             await self.identities.open()
@@ -125,10 +143,14 @@ class Runtime:
             if self._channels is None:
                 self._channels = await self._speaking()
             self._group = asyncio.TaskGroup()
-            await stack.enter_async_context(self._group)
-            stack.callback(self._close_rooms)
+            await self._group.__aenter__()
+            # Its children's errors never get to it, and one from outside is not to be wrapped in a group of its own.
+            stack.push_async_callback(self._group.__aexit__, None, None, None)
+            self._observed = True
+            stack.push_async_callback(self._end_observers)
             await self.tasks.open()
             stack.push_async_callback(self.tasks.aclose)
+            stack.push_async_callback(self._close_rooms)
             self._stack = stack.pop_all()
         self._open = True
         return self
@@ -136,13 +158,34 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Everything closes in order whatever ended the body; its error goes on as it is, not wrapped in a group.
+        # What ended the body goes on as it is. Rooms close while tasks still run and the ledger is open: what is heard,
+        # and what comes of the work until then, is written. Tasks are interrupted next; the ledger closes last.
         self._open = False
         await self._stack.aclose()
 
-    def _close_rooms(self) -> None:
+    def _left(self) -> None:
+        self._entered = False
+
+    async def _close_rooms(self) -> None:
         for session in self._sessions.values():
             session.close()
+        if self._talks:
+            _, late = await asyncio.wait(self._talks, timeout=LAST_WORDS)
+            for talk in late:
+                log.error("%s did not close within %g s and is broken off", talk.get_name(), LAST_WORDS)
+                talk.cancel()
+
+    async def _end_observers(self) -> None:
+        if self._observers:
+            await asyncio.wait(self._observers, timeout=LAST_LOOK)
+        self._observed = False
+        for observer in self._observers:
+            log.warning("%s did not end within %g s and is broken off", observer.get_name(), LAST_LOOK)
+            observer.cancel()
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise RoomError("the runtime is not open; use `async with runtime`")
 
     def _parts(self) -> tuple[Ledger, TaskEngine, Identities]:
         """Ledger, engine and identities: those given, or those of the state directory, or in memory."""
@@ -172,36 +215,31 @@ class Runtime:
     ) -> Room:
         """Make a room; `orchestration` and `delivery` override the runtime's (None: no orchestration).
 
-        Raises ValueError for a bad name, RoomError when it exists or there are too many.
+        Raises ValueError for a bad name or strategy, RoomError when it exists or there are too many.
         """
         name = valid_name(room_id if room_id is not None else uuid4().hex[:12], "room_id")
-        chosen = self.orchestration if orchestration == "default" else orchestration
+        chosen = self.orchestration if orchestration == "default" else _orchestration(orchestration)
         strategy = self.delivery if delivery is None else resolve(delivery)
+        self._check_open()
         async with self._making:
             if name in self._rooms:
                 raise RoomError(f"room_id: the room {name!r} exists already; use get_room")
-            return await self._make_room(name, dict(metadata or {}), chosen, strategy)
+            return await self._make_room(Room(name, strategy, chosen, dict(metadata or {})))
 
-    async def _make_room(
-        self, name: str, metadata: Mapping[str, Any], orchestration: Orchestration | None, delivery: Strategy
-    ) -> Room:
+    async def _make_room(self, room: Room) -> Room:
         if len(self._rooms) >= MAX_ROOMS:
-            raise RoomError(f"there are {MAX_ROOMS} rooms in this process; close some")
-        room = self._rooms[name] = Room(name, delivery, orchestration, metadata)
+            raise TooManyRoomsError(f"there are {MAX_ROOMS} rooms in this process; close some")
+        self._rooms[room.id] = room
         try:
-            if orchestration is not None:
-                self._know_workers(orchestration)
-                await orchestration.install(self, name)
+            if room.orchestration is not None:
+                if room.orchestration not in self._workers_of:
+                    self.tasks.register(*room.orchestration.workers())
+                    self._workers_of.append(room.orchestration)
+                await room.orchestration.install(self, room.id)
         except BaseException:
-            del self._rooms[name]
+            del self._rooms[room.id]
             raise
         return room
-
-    def _know_workers(self, orchestration: Orchestration) -> None:
-        if orchestration not in self._workers_of:
-            self._workers_of.append(orchestration)
-            for worker in orchestration.workers():
-                self.tasks.register(worker)
 
     def room(self, room_id: str) -> Room:
         """A room that is there. Raises RoomError."""
@@ -211,13 +249,16 @@ class Runtime:
             raise RoomError(f"room_id: there is no room {room_id!r}; create_room makes one") from None
 
     async def get_room(self, room_id: str) -> Room:
-        """A room; it is made when there is none."""
+        """A room; it is made when there is none, and goes again when its talk is over.
+
+        Raises ValueError for a bad name, RoomError when it cannot be made.
+        """
         name = valid_name(room_id, "room_id")
+        self._check_open()
         async with self._making:
-            if name not in self._rooms:
-                await self._make_room(name, {}, self.orchestration, self.delivery)
-                self._passing.add(name)
-            return self._rooms[name]
+            return self._rooms.get(name) or await self._make_room(
+                Room(name, self.delivery, self.orchestration, passing=True)
+            )
 
     def admits(self, room_id: str) -> None:
         """Raises RoomError when callers may not join a room of that name."""
@@ -227,48 +268,57 @@ class Runtime:
 
     async def close_room(self, room_id: str) -> None:
         """End the room's talk: callers are hung up on; what is owed stays in the ledger."""
-        if session := self._sessions.get(room_id):
+        name = valid_name(room_id, "room_id")
+        self._rooms.pop(name, None)
+        if session := self._sessions.get(name):
             session.close()
             await session.closed.wait()
-        self._rooms.pop(room_id, None)
 
     def session(self, room_id: str) -> Session | None:
         """The room's live talk, if there is one."""
         return self._sessions.get(room_id)
 
     async def join(self, room_id: str, leg: Leg) -> None:
-        """Have a caller in the room until their leg ends. The room is made, and its talk begun, where need be."""
-        session = await self.enter(room_id)
-        await session.serve(leg)
+        """Have a caller in the room until their leg ends. The room is made, and its talk begun, where need be.
+
+        Raises RoomError when there can be none, and what the channel raises.
+        """
+        while not await (await self.enter(room_id)).serve(leg):
+            pass  # the talk was just ending; the next one will do
 
     async def enter(self, room_id: str) -> Session:
-        """The room's live talk; begun if there is none."""
+        """The room's live talk; begun if there is none. Raises RoomError when it cannot be."""
         while True:
-            if self._channels is None or not self._open:
-                raise RoomError("the runtime is not open; use `async with runtime`")
             room = await self.get_room(room_id)
-            session = self._sessions.get(room.id)
-            if session is None:
-                session = self._sessions[room.id] = Session(self, room, self._channels)
-                self._group.create_task(self._run(session))
+            self._check_open()
+            session = self._sessions.get(room.id) or self._begin(room)
             if not session.closing:
                 await asyncio.shield(session.opened)
                 return session
             await session.closed.wait()
 
+    def _begin(self, room: Room) -> Session:
+        assert self._channels is not None
+        session = self._sessions[room.id] = Session(self, room, self._channels)
+        talk = self._group.create_task(self._run(session), name=f"room {room.id}")
+        self._talks.add(talk)
+        talk.add_done_callback(self._talks.discard)
+        return session
+
     async def _run(self, session: Session) -> None:
         """A room's talk. What goes wrong in one room stays in it."""
         name = session.room.id
+        error: Exception | None = None
         try:
             await session.run()
-        except Exception as error:
+        except Exception as failure:
             log.exception("room %s: its talk broke off", name)
-            session.failed(RoomError(f"room {name!r} cannot be opened: {error}"))
+            error = _first(failure)
         finally:
+            session.failed(RoomError(f"room {name!r} cannot be opened: {error or 'it was closed'}"))
             del self._sessions[name]
-            if name in self._passing:
-                self._passing.discard(name)
-                self._rooms.pop(name, None)
+            if session.room.passing and self._rooms.get(name) is session.room:
+                del self._rooms[name]
             session.closed.set()
 
     # -- deliveries
@@ -287,7 +337,7 @@ class Runtime:
         max_wait: float | Literal["default"] | None = "default",
         on_interrupt: OnInterrupt | str = OnInterrupt.RESUME,
         speak_as: SpeakAs | str = SpeakAs.VERBATIM,
-        fold: bool = True,
+        fold: bool | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Receipt:
         """Have `content` spoken in the room when `strategy` says so; returns when that is durable.
@@ -296,12 +346,15 @@ class Runtime:
         that is wrong, and LedgerError when it cannot be stored (also: the id has other content, the queue is full).
         """
         name = valid_name(room_id, "room_id")
+        self._check_open()
         chosen = self._delivery_of(name) if strategy is None else resolve(strategy)
         seconds("ttl", ttl)
         wait = chosen.max_wait if max_wait == "default" else max_wait
         seconds("max_wait", wait)
+        if not isinstance(metadata, Mapping | None):
+            raise ValueError(f"metadata: {type(metadata).__name__} is no mapping; give a dict")
         delivery = Delivery(
-            id=id or uuid4().hex,
+            id=uuid4().hex if id is None else id,
             room=name,
             content=speakable(content),
             strategy=chosen.written(),
@@ -310,27 +363,52 @@ class Runtime:
             ttl=ttl,
             supersedes=supersedes,
             max_wait=wait,
-            on_interrupt=OnInterrupt(on_interrupt),
-            speak_as=SpeakAs(speak_as),
-            fold=fold,
+            on_interrupt=_one_of(OnInterrupt, "on_interrupt", on_interrupt),
+            speak_as=_one_of(SpeakAs, "speak_as", speak_as),
+            fold=self.fold if fold is None else fold,
             metadata=dict(metadata or {}),
         )
         await self.ledger.put(delivery)
         return Receipt(delivery.id, self.ledger)
 
     def receipt(self, id: str) -> Receipt:
-        """The receipt of any delivery, also of another process or of before a restart."""
+        """The receipt of any delivery, also of another process or of before a restart. Awaiting it raises LedgerError
+        when there is no such delivery."""
+        self._check_open()
         return Receipt(id, self.ledger)
+
+    def withdraw(self, room_id: str, id: str) -> None:
+        """A delivery that waits or is spoken in a live room is not wanted any more (`cancelled`)."""
+        if session := self._sessions.get(room_id):
+            session.withdraw(id)
 
     # -- tasks
 
-    async def delegate(self, room_id: str, worker: str, input: str, *, caller: str | None = None) -> Task:
-        """Begin background work; its result is delivered to the room, for `caller` (None: whoever is there)."""
+    async def delegate(
+        self,
+        room_id: str,
+        worker: str,
+        input: str,
+        *,
+        caller: str | None = None,
+        strategy: Strategy | str | None = None,
+        timeout: float | None = 300.0,
+    ) -> Task:
+        """Begin background work; its result is delivered to the room, for `caller` (None: whoever is there).
+
+        `timeout`: seconds the worker may take (None: no limit). Raises ValueError naming the field that is wrong,
+        EngineError when it cannot be begun, Refuse when a hook refuses it.
+        """
         name = valid_name(room_id, "room_id")
-        strategy = self._delivery_of(name)
-        task = await self.tasks.start(name, worker, speakable(input, "input"), strategy=strategy, caller=caller)
-        await self.fire(HookTrigger.ON_TASK_DELEGATED, name, task.id, input, {"worker": worker})
-        return task
+        self._check_open()
+        self.tasks.check(worker)
+        chosen = self._delivery_of(name) if strategy is None else resolve(strategy)
+        id = uuid4().hex
+        facts = {"worker": worker, "caller": caller}
+        input = await self.fire(HookTrigger.ON_TASK_DELEGATED, name, id, readable(input, "input"), facts)
+        return await self.tasks.start(
+            name, worker, readable(input, "input"), strategy=chosen, id=id, caller=caller, timeout=timeout
+        )
 
     def _delivery_of(self, room_id: str) -> Strategy:
         room = self._rooms.get(room_id)
@@ -340,11 +418,15 @@ class Runtime:
         """A task got on: tell the room's session and, at its end, the hooks."""
         if session := self._sessions.get(news.task.room):
             session.show_task(news)
-        if not news.part and news.status in (TaskStatus.DONE, TaskStatus.FAILED):
-            event = self.fire(
-                HookTrigger.ON_TASK_COMPLETED, news.task.room, news.task.id, news.task.input, {"error": news.error}
-            )
-            self._group.create_task(event)
+        if not news.part and news.status.terminal:
+            self._beside(self._completed(news))
+
+    async def _completed(self, news: TaskNews) -> None:
+        facts = {"worker": news.task.worker, "status": news.status.value, "error": news.error}
+        try:
+            await self.fire(HookTrigger.ON_TASK_COMPLETED, news.task.room, news.task.id, news.task.input, facts)
+        except Refuse:
+            log.warning("task %s is over: a hook for it cannot refuse", news.task.id)
 
     # -- hooks
 
@@ -361,35 +443,63 @@ class Runtime:
 
     async def fire(self, trigger: HookTrigger, room: str, id: str, text: str, metadata: Mapping[str, Any]) -> str:
         """Call the hooks; returns the text, perhaps rewritten. Raises Refuse when a SYNC hook does."""
-        event = HookEvent(trigger, room, id, text, metadata)
+        return await self.hooks.run(HookEvent(trigger, room, id, text, metadata), HookContext(self, room), self._beside)
 
-        async def beside(hook: Any) -> None:
-            await hook
-
-        return await self.hooks.run(event, HookContext(self, room), lambda hook: self._group.create_task(beside(hook)))
+    def _beside(self, hook: Coroutine[Any, Any, object]) -> None:
+        """Let a hook look on. Nobody looks any more when the runtime is closed."""
+        if not self._observed:
+            hook.close()
+            return
+        observer = self._group.create_task(hook, name="a hook")
+        self._observers.add(observer)
+        observer.add_done_callback(self._observers.discard)
 
     # -- what tools need
 
     def speaker(self, room_id: str) -> str | None:
         """The caller who is being answered in the room now."""
         session = self._sessions.get(room_id)
-        return session.conversation.speaker if session else None
+        return session.speaker if session else None
 
-    def carry(self, room_id: str, delivery: str) -> None:
-        """The reply that is being made carries this delivery: it counts as heard when the reply is heard whole."""
-        if session := self._sessions.get(room_id):
-            session.carry(delivery)
+    def carry(self, room_id: str, delivery: str) -> bool:
+        """The reply for which the running tool was called carries this delivery: heard when that is heard whole.
 
-
-def speakable(text: str, field: str = "content") -> str:
-    """A text that can be spoken. Raises ValueError when it is empty, too long or holds control characters."""
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"{field}: there is nothing in it to be said")
-    if len(text) > MAX_CONTENT:
-        raise ValueError(f"{field}: {len(text)} characters are too many; {MAX_CONTENT} can be said")
-    if any(not c.isprintable() and not c.isspace() for c in text):
-        raise ValueError(f"{field}: it holds control characters; remove them")
-    return " ".join(text.split())
+        False: that reply is over, and the delivery waits like any other.
+        """
+        session = self._sessions.get(room_id)
+        return session is not None and session.carry(delivery)
 
 
-__all__ = ["ChannelFactory", "LedgerError", "LiveChannel", "RoomError", "Runtime", "speakable"]
+def _orchestration(it: object) -> Orchestration | None:
+    """Raises TypeError when it is no orchestration."""
+    if not isinstance(it, Orchestration | None):
+        raise TypeError(f"orchestration: {it!r} is no Orchestration, like Supervisor(...), nor None")
+    return it
+
+
+def _one_of(kind: type[E], field: str, value: E | str) -> E:
+    """Raises ValueError naming the field and what it may be."""
+    try:
+        return kind(value)
+    except ValueError:
+        names = ", ".join(repr(each.value) for each in kind)
+        raise ValueError(f"{field}: {value!r} is not known; use {names}") from None
+
+
+def _first(error: Exception) -> Exception:
+    """What went wrong first in a group of errors."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+__all__ = [
+    "MAX_CONTENT",
+    "ChannelFactory",
+    "LedgerError",
+    "LiveChannel",
+    "RoomError",
+    "Runtime",
+    "TooManyRoomsError",
+    "speakable",
+]

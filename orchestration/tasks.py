@@ -105,6 +105,7 @@ class Tasks:
         id: str | None = None,
         caller: str | None = None,
         speak_as: SpeakAs = SpeakAs.AGENT,
+        fold: bool = True,
         timeout: float | None = 300.0,
         metadata: Mapping[str, Any] | None = None,
     ) -> Task:
@@ -113,7 +114,7 @@ class Tasks:
         Raises ValueError for an unknown worker and what cannot be kept, EngineError when the engine cannot begin it.
         """
         self.check(worker)
-        deliver = {"strategy": strategy.written(), "max_wait": strategy.max_wait, "speak_as": speak_as.value}
+        deliver = {"strategy": strategy.written(), "max_wait": strategy.max_wait, "speak_as": speak_as, "fold": fold}
         task = Task(
             id=uuid4().hex if id is None else id,
             room=room,
@@ -230,6 +231,7 @@ class Tasks:
             task=task.id,
             max_wait=how["max_wait"],
             speak_as=speak_as,
+            fold=how.get("fold", True),
             metadata={"worker": task.worker, "input": task.input[:MAX_NOTE], "label": label},
         )
         while True:

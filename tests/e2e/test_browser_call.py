@@ -32,6 +32,7 @@ PLAN = (
 )
 """What the caller says, by seconds of the microphone's file. The second cuts a reply, the third the result."""
 LENGTH = 42.0
+UNFOLDED = Path(__file__).with_name("unfolded.py")
 
 
 def microphone() -> bytes:
@@ -45,7 +46,7 @@ def microphone() -> bytes:
 
 async def call(folder: Path, file: bytes) -> tuple[Recording, str, list[str]]:
     """Hold the call; returns what was recorded, the page's transcript and the browser's complaints."""
-    async with server(folder) as demo, chromium(demo.url, microphone=file) as caller:
+    async with server(folder, target=UNFOLDED) as demo, chromium(demo.url, microphone=file) as caller:
         await caller.join("Ann")
         await asyncio.sleep(22.0)
         await caller.screenshot(folder / "call.png")

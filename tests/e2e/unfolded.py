@@ -1,0 +1,8 @@
+"""The demo, told to keep results out of replies, so that each has an idle moment of its own to be measured by."""
+
+from __future__ import annotations
+
+from examples.demo import runtime as demo
+from orchestration import Runtime
+
+runtime = Runtime(orchestration=demo.orchestration, delivery=demo.delivery, fold=False, rooms=["lobby"])
