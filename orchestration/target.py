@@ -22,6 +22,8 @@ def load(target: str) -> Runtime:
         raise TargetError(f"target: {target!r} names no module; write app:runtime or path/to/app.py")
     module = _from_file(Path(where)) if where.endswith(".py") else _from_name(where)
     runtimes = [name for name, value in vars(module).items() if isinstance(value, Runtime)]
+    if not attribute and "runtime" in runtimes:
+        attribute = "runtime"
     if not attribute and len(runtimes) != 1:
         found = ", ".join(runtimes) or "none"
         raise TargetError(f"target: {where} has not exactly one Runtime (found: {found}); write {where}:name")

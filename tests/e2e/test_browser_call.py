@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
 
+from orchestration.models.scripted import plain_words
 from tests.e2e.chromium import RATE, Recording, chromium, needs_chromium, wav
 from tests.e2e.loudness import Stretch, cut, stretches
 from tests.e2e.server import server
@@ -32,6 +34,12 @@ PLAN = (
 )
 """What the caller says, by seconds of the microphone's file. The second cuts a reply, the third the result."""
 LENGTH = 42.0
+RESULT = (
+    "Here is what my analysts found. Electric cars need a third of the energy of petrol cars, and their batteries last "
+    "ten years. They cost more to buy and less to run, and break even after five years."
+)
+UNDERSTOOD = 0.75
+"""Of a line's words, as many must be understood by a recogniser that is told nothing (it mishears one in ten)."""
 UNFOLDED = Path(__file__).with_name("unfolded.py")
 
 
@@ -80,7 +88,7 @@ def agent_lines(recording: Recording) -> list[tuple[Stretch, str]]:
 def test_the_result_is_heard_after_both_sides_have_fallen_silent(held: tuple[Recording, str, list[str]]) -> None:
     recording, _, _ = held
     lines = agent_lines(recording)
-    begun = [stretch for stretch, text in lines if "analysts found" in text]
+    begun = [stretch for stretch, text in lines if share("here is what my analysts found", text) >= UNDERSTOOD]
     assert len(begun) == 1, f"the result begins once; heard: {lines}"
     start = begun[0].start
     caller = [s for s in stretches(recording.microphone) if s.start < start]
@@ -93,10 +101,23 @@ def test_the_result_is_heard_after_both_sides_have_fallen_silent(held: tuple[Rec
 def test_the_result_is_heard_whole_though_it_was_cut(held: tuple[Recording, str, list[str]]) -> None:
     recording, page, _ = held
     heard = " ".join(text for _, text in agent_lines(recording))
-    for words in ("analysts found", "two plus three is five", "as i was saying", "break even after five years"):
-        assert words in heard, f"{words!r} is not in what was heard: {heard}"
-    assert heard.count("five years") == 1
+    for line in (RESULT, "two plus three is five", "as I was saying"):
+        assert share(line, heard) >= UNDERSTOOD, f"{line!r} is not in what was heard: {heard}"
+    assert heard.count("analysts found") == 1
+    assert heard.count("five years") <= 1
     assert "break even after five years" in page
+
+
+def test_the_check_itself_can_fail() -> None:
+    assert share(RESULT, "hello i am on it two analysts are looking into electric cars") < UNDERSTOOD
+    assert share("two plus three is five", "in rome it is twelve nine") < UNDERSTOOD
+
+
+def share(line: str, heard: str) -> float:
+    """Which part of a line's words stand in what was heard, in their order."""
+    words = plain_words(line).split()
+    blocks = SequenceMatcher(None, words, heard.split(), autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks) / len(words)
 
 
 def test_cutting_in_silences_the_agent_at_the_ear(held: tuple[Recording, str, list[str]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from examples.demo import runtime as demo
+from examples import demo
 from orchestration import Runtime
 
-runtime = Runtime(orchestration=demo.orchestration, delivery=demo.delivery, fold=False, rooms=["lobby"])
+runtime = Runtime(orchestration=demo.runtime.orchestration, delivery=demo.runtime.delivery, fold=False, rooms=["lobby"])
