@@ -17,7 +17,7 @@ from voice.stt.pocketsphinx import Pocketsphinx
 from voice.stt.recognizer import Final, Hints, Partial, RecognizerStream
 from voice.stt.sphinx import decoder, native
 from voice.stt.sphinx.child import ChildDecoder
-from voice.stt.sphinx.decoder import ADAPTED, GRAMMARS, Decoder, Segment, SphinxError, fit
+from voice.stt.sphinx.decoder import GRAMMARS, UNADAPTED, Decoder, Segment, SphinxError, fit
 from voice.stt.sphinx.grammar import LARGEST, Grammar, parse
 from voice.stt.sphinx.lexicon import Lexicon
 from voice.stt.sphinx.native import NativeDecoder
@@ -228,7 +228,7 @@ class TestDecoders:
             for sentence in ("good morning", "banana", "what a day"):
                 answers = []
                 for each in (here, there):
-                    each.begin(grammar, ADAPTED)
+                    each.begin(grammar, UNADAPTED)
                     each.feed(said(sentence)[:20_000])
                     guess = each.guess()
                     each.feed(said(sentence)[20_000:])
@@ -248,7 +248,7 @@ class TestDecoders:
         others = [grammar_of(f"{what} {n}", installed) for what in ("good", "bad", "such") for n in counts]
         assert len(others) > GRAMMARS
         for grammar in (*others, grammar_of("yes | no", installed), others[0], grammar_of("yes | no", installed)):
-            found.begin(grammar, ADAPTED)
+            found.begin(grammar, UNADAPTED)
             found.feed(said("yes"))
             guess, _ = found.finish()
             assert (guess.text == "yes") == ("yes" in grammar.text)
@@ -260,9 +260,9 @@ class TestDecoders:
             pytest.skip("this platform's build of pocketsphinx does not export the C library's functions")
         found = NativeDecoder(False)
         grammar = grammar_of("yes | good morning", installed)
-        found.begin(grammar, ADAPTED)
+        found.begin(grammar, UNADAPTED)
         found.feed(said("good morning")[:30_000])
-        found.begin(grammar, ADAPTED)
+        found.begin(grammar, UNADAPTED)
         found.feed(said("yes"))
         assert found.finish()[0].text == "yes"
         found.close()
@@ -272,7 +272,7 @@ class TestDecoders:
             pytest.skip("this platform's build of pocketsphinx does not export the C library's functions")
         found = NativeDecoder(False)
         with pytest.raises(SphinxError, match="compile the grammar"):
-            found.begin(grammar_of("(yes", installed), ADAPTED)
+            found.begin(grammar_of("(yes", installed), UNADAPTED)
         found.close()
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from voice.stt.sphinx.grammar import Grammar
 
-ADAPTED = "40,3,-1"
+UNADAPTED = "40,3,-1"
 """The cepstral means a stranger's channel is assumed to have; the library's own default."""
 GRAMMARS = 16
 """Grammars a decoder keeps compiled (a call changes between a few; one of 30 sentences takes about 0.5 MB)."""
