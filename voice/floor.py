@@ -268,7 +268,7 @@ class Floor:
         now: float,
     ) -> None:
         caller = self._callers.get(event.caller)
-        if caller is None:
+        if caller is None or caller.deaf is not None:
             return
         match event:
             case SpeechStarted():

@@ -183,6 +183,11 @@ def test_who_does_not_hear_does_not_hold_the_floor() -> None:
     assert floor.view.open
 
 
+def test_what_is_said_unheard_does_not_hold_the_floor_afterwards() -> None:
+    floor = room((1, Deafened(A, Deafness.HELD)), (2, SpeechStarted(A)), (2, DigitPressed(A, "1")), (3, Joined(A)))
+    assert floor.view.open
+
+
 def test_the_reason_for_emptiness_is_who_may_hear_soonest() -> None:
     floor = room(
         (0, Joined(B)),
