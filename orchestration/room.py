@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Room:
-    """`talker` is the agent that answers callers (None: nobody does); `tools` are what it may use beside its own."""
+    """`talker` is the agent that answers callers (None: nobody does); `tools` are what it may use beside its own.
+
+    `passing`: somebody's joining made it; it goes when its talk is over.
+    """
 
     id: str
     delivery: Strategy
@@ -24,6 +27,7 @@ class Room:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     talker: Agent | None = None
     tools: list[Tool] = field(default_factory=list)
+    passing: bool = False
 
     def equip(self, *tools: Tool) -> None:
         """Give the talker more tools in this room. Raises TypeError when a name is used twice."""

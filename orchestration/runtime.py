@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from uuid import uuid4
 
 from delivery.desk import Refuse
@@ -20,11 +20,12 @@ from orchestration.content import MAX_CONTENT, readable, speakable
 from orchestration.engines.engine import Task, TaskEngine
 from orchestration.hooks import Hook, HookContext, HookEvent, HookExecution, Hooks, HookTrigger
 from orchestration.identity import Identities, valid_name
+from orchestration.observers import Observers
 from orchestration.room import Room
+from orchestration.rooms import ChannelFactory, LiveChannel, RoomError, Rooms, TooManyRoomsError
 from orchestration.session import Session
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.tasks import TaskNews, Tasks
-from voice.channel import Channel
 from voice.leg import Leg
 
 if TYPE_CHECKING:
@@ -32,35 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sottovoce.runtime")
 
-MAX_ROOMS = 10_000
-"""Most rooms in one process."""
-LAST_WORDS = 15.0
-"""Seconds that rooms may take to close; one that takes longer (its ledger is away) is broken off."""
-LAST_LOOK = 5.0
-"""Seconds that ASYNC hooks still have when all rooms are closed."""
-
 E = TypeVar("E", OnInterrupt, SpeakAs)
-
-
-class LiveChannel(Channel, Protocol):
-    """A channel that callers can be put on."""
-
-    async def serve(self, leg: Leg) -> None:
-        """Have the caller of this leg in the room until the leg ends."""
-        ...
-
-
-ChannelFactory = Callable[[Room], AbstractAsyncContextManager[LiveChannel]]
-
-
-class RoomError(Exception):
-    """A room cannot be used; the message says why and what to do."""
-
-
-class TooManyRoomsError(RoomError):
-    """There are as many rooms as one process may have."""
-
-
 _RENAMED = {"delivery_strategy": "delivery"}
 
 
@@ -105,15 +78,11 @@ class Runtime:
         self._state = None if state is None else Path(state)
         self._given = ledger, engine, identities
         self._channels = channels
-        self._rooms: dict[str, Room] = {}
-        self._sessions: dict[str, Session] = {}
-        self._making = asyncio.Lock()
+        self._rooms = Rooms(self)
+        self._observers = Observers()
         self._workers_of: list[Orchestration] = [orchestration] if orchestration else []
         self._stack = AsyncExitStack()
-        self._group: asyncio.TaskGroup
-        self._talks: set[asyncio.Task[None]] = set()
-        self._observers: set[asyncio.Task[object]] = set()
-        self._entered = self._open = self._observed = False
+        self._entered = self._open = False
 
     def simulated(self, channels: ChannelFactory) -> Runtime:
         """An isolated copy for simulations: the same orchestration and hooks, memory that dies with it."""
@@ -126,7 +95,7 @@ class Runtime:
     # -- life
 
     async def __aenter__(self) -> Self:
-        """Raises LedgerError, EngineError or RuntimeError naming what cannot be opened and the fix; all is closed then."""
+        """Raises what names the part that cannot be opened and the fix (LedgerError, EngineError, ...), all closed."""
         if self._entered:
             raise RuntimeError("this runtime is open already; use it in one `async with` at a time")
         self._entered = True
@@ -142,15 +111,15 @@ class Runtime:
             stack.push_async_callback(self.identities.aclose)
             if self._channels is None:
                 self._channels = await self._speaking()
-            self._group = asyncio.TaskGroup()
-            await self._group.__aenter__()
-            # Its children's errors never get to it, and one from outside is not to be wrapped in a group of its own.
-            stack.push_async_callback(self._group.__aexit__, None, None, None)
-            self._observed = True
-            stack.push_async_callback(self._end_observers)
+            group = await asyncio.TaskGroup().__aenter__()
+            # It is told of no error: its children raise none, and another's is not to be wrapped in a group of its own.
+            stack.push_async_callback(group.__aexit__, None, None, None)
+            self._observers.open(group)
+            stack.push_async_callback(self._observers.aclose)
             await self.tasks.open()
             stack.push_async_callback(self.tasks.aclose)
-            stack.push_async_callback(self._close_rooms)
+            self._rooms.open(group, self._channels)
+            stack.push_async_callback(self._rooms.aclose)
             self._stack = stack.pop_all()
         self._open = True
         return self
@@ -166,24 +135,8 @@ class Runtime:
     def _left(self) -> None:
         self._entered = False
 
-    async def _close_rooms(self) -> None:
-        for session in self._sessions.values():
-            session.close()
-        if self._talks:
-            _, late = await asyncio.wait(self._talks, timeout=LAST_WORDS)
-            for talk in late:
-                log.error("%s did not close within %g s and is broken off", talk.get_name(), LAST_WORDS)
-                talk.cancel()
-
-    async def _end_observers(self) -> None:
-        if self._observers:
-            await asyncio.wait(self._observers, timeout=LAST_LOOK)
-        self._observed = False
-        for observer in self._observers:
-            log.warning("%s did not end within %g s and is broken off", observer.get_name(), LAST_LOOK)
-            observer.cancel()
-
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raises RoomError unless the runtime is open."""
         if not self._open:
             raise RoomError("the runtime is not open; use `async with runtime`")
 
@@ -220,33 +173,20 @@ class Runtime:
         name = valid_name(room_id if room_id is not None else uuid4().hex[:12], "room_id")
         chosen = self.orchestration if orchestration == "default" else _orchestration(orchestration)
         strategy = self.delivery if delivery is None else resolve(delivery)
-        self._check_open()
-        async with self._making:
-            if name in self._rooms:
-                raise RoomError(f"room_id: the room {name!r} exists already; use get_room")
-            return await self._make_room(Room(name, strategy, chosen, dict(metadata or {})))
+        self.check_open()
+        return await self._rooms.create(Room(name, strategy, chosen, dict(metadata or {})))
 
-    async def _make_room(self, room: Room) -> Room:
-        if len(self._rooms) >= MAX_ROOMS:
-            raise TooManyRoomsError(f"there are {MAX_ROOMS} rooms in this process; close some")
-        self._rooms[room.id] = room
-        try:
-            if room.orchestration is not None:
-                if room.orchestration not in self._workers_of:
-                    self.tasks.register(*room.orchestration.workers())
-                    self._workers_of.append(room.orchestration)
-                await room.orchestration.install(self, room.id)
-        except BaseException:
-            del self._rooms[room.id]
-            raise
-        return room
+    def employ(self, orchestration: Orchestration) -> None:
+        """Make the workers of an orchestration known. Raises ValueError when an id is taken by another one."""
+        if orchestration not in self._workers_of:
+            self.tasks.register(*orchestration.workers())
+            self._workers_of.append(orchestration)
 
     def room(self, room_id: str) -> Room:
         """A room that is there. Raises RoomError."""
-        try:
-            return self._rooms[room_id]
-        except KeyError:
-            raise RoomError(f"room_id: there is no room {room_id!r}; create_room makes one") from None
+        if room := self._rooms.find(room_id):
+            return room
+        raise RoomError(f"room_id: there is no room {room_id!r}; create_room makes one")
 
     async def get_room(self, room_id: str) -> Room:
         """A room; it is made when there is none, and goes again when its talk is over.
@@ -254,29 +194,22 @@ class Runtime:
         Raises ValueError for a bad name, RoomError when it cannot be made.
         """
         name = valid_name(room_id, "room_id")
-        self._check_open()
-        async with self._making:
-            return self._rooms.get(name) or await self._make_room(
-                Room(name, self.delivery, self.orchestration, passing=True)
-            )
+        self.check_open()
+        return await self._rooms.get(name)
 
     def admits(self, room_id: str) -> None:
         """Raises RoomError when callers may not join a room of that name."""
-        if self.open_rooms is not None and room_id not in self.open_rooms and room_id not in self._rooms:
-            there = ", ".join(sorted(self.open_rooms | self._rooms.keys())) or "none"
+        if self.open_rooms is not None and room_id not in self.open_rooms | self._rooms.names:
+            there = ", ".join(sorted(self.open_rooms | self._rooms.names)) or "none"
             raise RoomError(f"room: there is no room {room_id!r} here; there are: {there}")
 
     async def close_room(self, room_id: str) -> None:
         """End the room's talk: callers are hung up on; what is owed stays in the ledger."""
-        name = valid_name(room_id, "room_id")
-        self._rooms.pop(name, None)
-        if session := self._sessions.get(name):
-            session.close()
-            await session.closed.wait()
+        await self._rooms.close(valid_name(room_id, "room_id"))
 
     def session(self, room_id: str) -> Session | None:
         """The room's live talk, if there is one."""
-        return self._sessions.get(room_id)
+        return self._rooms.session(room_id)
 
     async def join(self, room_id: str, leg: Leg) -> None:
         """Have a caller in the room until their leg ends. The room is made, and its talk begun, where need be.
@@ -287,39 +220,12 @@ class Runtime:
             pass  # the talk was just ending; the next one will do
 
     async def enter(self, room_id: str) -> Session:
-        """The room's live talk; begun if there is none. Raises RoomError when it cannot be."""
-        while True:
-            room = await self.get_room(room_id)
-            self._check_open()
-            session = self._sessions.get(room.id) or self._begin(room)
-            if not session.closing:
-                await asyncio.shield(session.opened)
-                return session
-            await session.closed.wait()
+        """The room's live talk; begun if there is none.
 
-    def _begin(self, room: Room) -> Session:
-        assert self._channels is not None
-        session = self._sessions[room.id] = Session(self, room, self._channels)
-        talk = self._group.create_task(self._run(session), name=f"room {room.id}")
-        self._talks.add(talk)
-        talk.add_done_callback(self._talks.discard)
-        return session
-
-    async def _run(self, session: Session) -> None:
-        """A room's talk. What goes wrong in one room stays in it."""
-        name = session.room.id
-        error: Exception | None = None
-        try:
-            await session.run()
-        except Exception as failure:
-            log.exception("room %s: its talk broke off", name)
-            error = _first(failure)
-        finally:
-            session.failed(RoomError(f"room {name!r} cannot be opened: {error or 'it was closed'}"))
-            del self._sessions[name]
-            if session.room.passing and self._rooms.get(name) is session.room:
-                del self._rooms[name]
-            session.closed.set()
+        Raises ValueError for a bad name, RoomError when it cannot be.
+        """
+        self.check_open()
+        return await self._rooms.enter(valid_name(room_id, "room_id"))
 
     # -- deliveries
 
@@ -346,7 +252,7 @@ class Runtime:
         that is wrong, and LedgerError when it cannot be stored (also: the id has other content, the queue is full).
         """
         name = valid_name(room_id, "room_id")
-        self._check_open()
+        self.check_open()
         chosen = self._delivery_of(name) if strategy is None else resolve(strategy)
         seconds("ttl", ttl)
         wait = chosen.max_wait if max_wait == "default" else max_wait
@@ -374,12 +280,12 @@ class Runtime:
     def receipt(self, id: str) -> Receipt:
         """The receipt of any delivery, also of another process or of before a restart. Awaiting it raises LedgerError
         when there is no such delivery."""
-        self._check_open()
+        self.check_open()
         return Receipt(id, self.ledger)
 
     def withdraw(self, room_id: str, id: str) -> None:
         """A delivery that waits or is spoken in a live room is not wanted any more (`cancelled`)."""
-        if session := self._sessions.get(room_id):
+        if session := self._rooms.session(room_id):
             session.withdraw(id)
 
     # -- tasks
@@ -400,26 +306,33 @@ class Runtime:
         EngineError when it cannot be begun, Refuse when a hook refuses it.
         """
         name = valid_name(room_id, "room_id")
-        self._check_open()
+        self.check_open()
         self.tasks.check(worker)
         chosen = self._delivery_of(name) if strategy is None else resolve(strategy)
         id = uuid4().hex
         facts = {"worker": worker, "caller": caller}
         input = await self.fire(HookTrigger.ON_TASK_DELEGATED, name, id, readable(input, "input"), facts)
         return await self.tasks.start(
-            name, worker, readable(input, "input"), strategy=chosen, id=id, caller=caller, timeout=timeout
+            name,
+            worker,
+            readable(input, "input"),
+            strategy=chosen,
+            id=id,
+            caller=caller,
+            fold=self.fold,
+            timeout=timeout,
         )
 
     def _delivery_of(self, room_id: str) -> Strategy:
-        room = self._rooms.get(room_id)
+        room = self._rooms.find(room_id)
         return room.delivery if room else self.delivery
 
     def _announce(self, news: TaskNews) -> None:
         """A task got on: tell the room's session and, at its end, the hooks."""
-        if session := self._sessions.get(news.task.room):
+        if session := self._rooms.session(news.task.room):
             session.show_task(news)
         if not news.part and news.status.terminal:
-            self._beside(self._completed(news))
+            self._observers.start(self._completed(news))
 
     async def _completed(self, news: TaskNews) -> None:
         facts = {"worker": news.task.worker, "status": news.status.value, "error": news.error}
@@ -443,22 +356,14 @@ class Runtime:
 
     async def fire(self, trigger: HookTrigger, room: str, id: str, text: str, metadata: Mapping[str, Any]) -> str:
         """Call the hooks; returns the text, perhaps rewritten. Raises Refuse when a SYNC hook does."""
-        return await self.hooks.run(HookEvent(trigger, room, id, text, metadata), HookContext(self, room), self._beside)
-
-    def _beside(self, hook: Coroutine[Any, Any, object]) -> None:
-        """Let a hook look on. Nobody looks any more when the runtime is closed."""
-        if not self._observed:
-            hook.close()
-            return
-        observer = self._group.create_task(hook, name="a hook")
-        self._observers.add(observer)
-        observer.add_done_callback(self._observers.discard)
+        event = HookEvent(trigger, room, id, text, metadata)
+        return await self.hooks.run(event, HookContext(self, room), self._observers.start)
 
     # -- what tools need
 
     def speaker(self, room_id: str) -> str | None:
         """The caller who is being answered in the room now."""
-        session = self._sessions.get(room_id)
+        session = self._rooms.session(room_id)
         return session.speaker if session else None
 
     def carry(self, room_id: str, delivery: str) -> bool:
@@ -466,7 +371,7 @@ class Runtime:
 
         False: that reply is over, and the delivery waits like any other.
         """
-        session = self._sessions.get(room_id)
+        session = self._rooms.session(room_id)
         return session is not None and session.carry(delivery)
 
 
@@ -484,13 +389,6 @@ def _one_of(kind: type[E], field: str, value: E | str) -> E:
     except ValueError:
         names = ", ".join(repr(each.value) for each in kind)
         raise ValueError(f"{field}: {value!r} is not known; use {names}") from None
-
-
-def _first(error: Exception) -> Exception:
-    """What went wrong first in a group of errors."""
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 __all__ = [

@@ -7,10 +7,11 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from delivery.desk import Desk
+from delivery.desk import Desk, Refuse
 from delivery.ledger import Delivery, Status
 from delivery.signals import Settled
 from orchestration.conversation import Conversation
+from orchestration.engines.engine import TaskStatus
 from orchestration.hooks import HookTrigger
 from orchestration.panel import Panel, UtteranceRole
 from orchestration.room import Room
@@ -21,7 +22,8 @@ from voice.floor import FloorChanged
 from voice.leg import Leg
 
 if TYPE_CHECKING:
-    from orchestration.runtime import ChannelFactory, LiveChannel, Runtime
+    from orchestration.rooms import ChannelFactory, LiveChannel
+    from orchestration.runtime import Runtime
 
 log = logging.getLogger("sottovoce.session")
 
@@ -29,8 +31,12 @@ LINGER = 60.0
 """Seconds for which a room without callers is kept as it was, for who comes back soon."""
 
 
+class _Over(Exception):  # noqa: N818 - it is an end, not an error
+    """The talk is over."""
+
+
 class Session:
-    """`run` is its life; `closed` is set when it is over."""
+    """`run` is its life; `opened` is done when callers can come in, `closed` set when it is over."""
 
     def __init__(self, runtime: Runtime, room: Room, channels: ChannelFactory) -> None:
         self.room = room
@@ -44,6 +50,8 @@ class Session:
         self._runtime = runtime
         self._channels = channels
         self._close = asyncio.Event()
+        self._live = False
+        self._group: asyncio.TaskGroup
         self._legs: set[asyncio.Task[None]] = set()
         self._utterances: dict[str, tuple[Utterance, UtteranceRole, tuple[str, ...]]] = {}
         self._empty: asyncio.TimerHandle | None = None
@@ -53,74 +61,135 @@ class Session:
         """No caller can come in any more."""
         return self._close.is_set()
 
+    @property
+    def speaker(self) -> str | None:
+        """The caller who is being answered."""
+        return self.conversation.speaker if self._live else None
+
     def close(self) -> None:
         """End it soon."""
         self._close.set()
 
     async def run(self) -> None:
         """Take the room, talk until it is closed, empty for long, or taken by another process."""
-        runtime, room = self._runtime, self.room
-        epoch = await runtime.ledger.take_room(room.id, runtime.owner)
-        async with self._channels(room) as self.channel:
-            stop_listening = self.channel.listen(self._hear)
-            self.conversation = Conversation(
-                room, self.channel, rewrite=self._rewrite, noted=self._note, settle_carried=self._settle_carried
-            )
-            desk = Desk(
-                room.id,
-                epoch,
-                self.channel,
-                runtime.ledger,
-                words=self.conversation,
-                before=self._before,
-                after=self._after,
-                watcher=self._show_delivery,
-                spoken=self.conversation.spoken,
-            )
-            async with desk as self.desk, asyncio.TaskGroup() as group:
-                talk = group.create_task(self.conversation.run())
-                lost = group.create_task(self.desk.lost.wait())
-                close = group.create_task(self._close.wait())
-                self._watch_empty()
-                self.opened.set_result(None)
-                await asyncio.wait([talk, lost, close], return_when=asyncio.FIRST_COMPLETED)
+        epoch = await self._runtime.ledger.take_room(self.room.id, self._runtime.owner)
+        async with self._channels(self.room) as self.channel:
+            try:
+                async with asyncio.TaskGroup() as self._group:
+                    await self._talk(epoch)
+                    raise _Over  # replies and tools that still run end with the talk
+            except* _Over:
+                pass
+            finally:
+                self._live = False
                 self._close.set()
-                for task in [talk, lost, close, *self._legs]:
-                    task.cancel()
-            stop_listening()
-        if self._empty:
-            self._empty.cancel()
+                if self._empty:
+                    self._empty.cancel()
+
+    async def _talk(self, epoch: int) -> None:
+        """Have the desk and the agent talk until there is a reason to end it; then hang up on who is left."""
+        self.conversation = Conversation(
+            self.room,
+            self.channel,
+            self._group,
+            rewrite=self._rewrite,
+            noted=self._note,
+            settle_carried=self._settle_carried,
+        )
+        desk = Desk(
+            self.room.id,
+            epoch,
+            self.channel,
+            self._runtime.ledger,
+            words=self.conversation,
+            before=self._before,
+            after=self._after,
+            watcher=self._show_delivery,
+            spoken=self.conversation.spoken,
+        )
+        stop_listening = self.channel.listen(self._hear)
+        async with desk as self.desk:
+            talk = self._group.create_task(self.conversation.run())
+            lost = self._group.create_task(self.desk.lost.wait())
+            close = self._group.create_task(self._close.wait())
+            self._live = True
+            for running in self._runtime.tasks.running(self.room.id):
+                self.show_task(TaskNews(running.task, "", running.label, TaskStatus.RUNNING))
+            self._watch_empty()
+            self.opened.set_result(None)
+            talk.add_done_callback(lambda _: self.close())
+            await asyncio.wait([lost, close], return_when=asyncio.FIRST_COMPLETED)
+            self.close()
+            await self._hang_up()
+        stop_listening()
+
+    async def _hang_up(self) -> None:
+        """Nobody hears any more: what was heard until now is noted by the desk and the agent."""
+        for leg in self._legs:
+            leg.cancel()
+        if self._legs:
+            await asyncio.wait(self._legs)
+        for utterance, _, _ in list(self._utterances.values()):
+            self.channel.stop(utterance, "hang_up")
+            await utterance
+        await self.conversation.settled()
 
     def failed(self, error: Exception) -> None:
-        """It could not be opened, or broke off: whoever waits for it is told."""
+        """It is over, or never began: whoever waits for it is told."""
         self._close.set()
         if not self.opened.done():
             self.opened.set_exception(error)
+            self.opened.exception()  # whoever asked may have gone
 
-    async def serve(self, leg: Leg) -> None:
-        """Have a caller in the room until their leg ends, or the room closes."""
-        task = asyncio.ensure_future(self.channel.serve(leg))
+    async def serve(self, leg: Leg) -> bool:
+        """Have a caller in the room until their leg ends, or the room closes. False: it was closing before they came.
+
+        Raises what the channel raises; the others in the room are not disturbed.
+        """
+        if self.closing:
+            return False
+        broken: list[Exception] = []
+
+        async def sit() -> None:
+            try:
+                await self.channel.serve(leg)
+            except Exception as error:
+                broken.append(error)
+
+        self.panel.caller(leg.caller.id, leg.caller.name)
+        task = self._group.create_task(sit(), name=f"leg of {leg.caller.id}")
         self._legs.add(task)
         try:
-            await task
+            await asyncio.wait([task])
         except asyncio.CancelledError:
-            if not self.closing:
-                task.cancel()
-                raise
+            task.cancel()
+            await asyncio.wait([task])
+            raise
         finally:
             self._legs.discard(task)
             self._watch_empty()
+        if broken:
+            raise broken[0]
+        return True
 
-    def carry(self, delivery: str) -> None:
-        """The reply under way carries this delivery."""
-        if self.conversation.carry(delivery):
-            self.desk.carry(delivery)
+    def carry(self, delivery: str) -> bool:
+        """The reply for which the running tool was called carries this delivery. False: that reply is over."""
+        if not self._live or not self.conversation.carry(delivery):
+            return False
+        self.desk.carry(delivery)
+        return True
+
+    def withdraw(self, delivery: str) -> None:
+        """This delivery is not wanted any more."""
+        if self._live:
+            self.desk.cancel(delivery)
 
     def _watch_empty(self) -> None:
         """Close when nobody has been here for a while."""
         if self._empty:
             self._empty.cancel()
-        self._empty = self._loop.call_later(LINGER, self._close_if_empty)
+        if not self.closing:
+            self._empty = self._loop.call_later(LINGER, self._close_if_empty)
 
     def _close_if_empty(self) -> None:
         if not self._legs and not self.channel.callers:
@@ -130,10 +199,14 @@ class Session:
 
     async def _rewrite(self, turn: Turn) -> str:
         facts = {"caller": turn.caller, "confidence": turn.confidence}
-        return await self._runtime.fire(HookTrigger.ON_TRANSCRIPTION, self.room.id, turn.id, turn.text, facts)
+        try:
+            return await self._runtime.fire(HookTrigger.ON_TRANSCRIPTION, self.room.id, turn.id, turn.text, facts)
+        except Refuse as refusal:
+            log.info("room %s: turn %s is not answered: %s", self.room.id, turn.id, refusal)
+            return ""
 
     async def _before(self, delivery: Delivery) -> str:
-        facts = {"strategy": delivery.strategy["name"], "to": delivery.to, **delivery.metadata}
+        facts = {**delivery.metadata, "strategy": delivery.strategy["name"], "to": delivery.to}
         return await self._runtime.fire(HookTrigger.BEFORE_DELIVER, self.room.id, delivery.id, delivery.content, facts)
 
     async def _after(self, settled: Settled) -> None:
@@ -156,7 +229,8 @@ class Session:
     # -- the panel
 
     def _send(self, kind: str, payload: Mapping[str, Any]) -> None:
-        self.channel.send_panel(kind, payload)
+        if self._live:
+            self.channel.send_panel(kind, payload)
 
     def _hear(self, event: Event | FloorChanged, at: float) -> None:
         self.panel.event(event, at)

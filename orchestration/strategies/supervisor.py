@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from orchestration.agent import Agent
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.strategies.task_tools import delegate_tool, task_tools
-from orchestration.tools import Tool
-from orchestration.workers.fan_out import FanOut
+from orchestration.workers.fan_out import FanOut, different
 from orchestration.workers.fan_out import Sequence as InSequence
 from orchestration.workers.worker import Worker, as_worker
 
@@ -35,15 +35,18 @@ class Supervisor(Orchestration):
         strategy: Literal["parallel", "sequential"] | None = None,
         delegation_message: str = DELEGATION_MESSAGE,
     ) -> None:
-        """Raises ValueError for an empty list of workers, two of one id, or an unknown strategy."""
+        """Raises ValueError for an empty list of workers, two of one id, or an unknown strategy.
+
+        Raises TypeError for what is no agent and no worker.
+        """
+        if not isinstance(supervisor, Agent):
+            raise TypeError(f"supervisor: {supervisor!r} is no Agent")
         self.supervisor = supervisor
         self.delegation_message = delegation_message
         team = [as_worker(w) for w in workers]
-        ids = [supervisor.id, *(w.id for w in team)]
-        if not team:
-            raise ValueError("workers: the list is empty; a supervisor needs at least one worker")
-        if doubled := {i for i in ids if ids.count(i) > 1}:
-            raise ValueError(f"workers: the id {doubled.pop()!r} is used twice; ids must differ")
+        different(team)
+        if supervisor.id in (w.id for w in team):
+            raise ValueError(f"workers: the id {supervisor.id!r} is the supervisor's; ids must differ")
         self._workers: list[Worker]
         match strategy:
             case "parallel":
@@ -54,7 +57,9 @@ class Supervisor(Orchestration):
                 self._workers = team
             case _:
                 raise ValueError(f"strategy: {strategy!r} is not known; use 'parallel', 'sequential' or None")
-        self._one_tool = strategy is not None
+        self._tools = ["delegate_workers"] if strategy else [_tool_name(w) for w in team]
+        if len(set(self._tools)) < len(self._tools):
+            raise ValueError(f"workers: two of the tools {', '.join(self._tools)} have one name; choose other ids")
 
     def agents(self) -> Sequence[Agent]:
         """Only the supervisor talks."""
@@ -68,11 +73,16 @@ class Supervisor(Orchestration):
         """The supervisor talks, and gets its delegation and task tools."""
         room = runtime.room(room_id)
         room.talker = self.supervisor
-        room.equip(*(self._delegate(runtime, room_id, w) for w in self._workers), *task_tools(runtime, room_id))
+        delegating = (
+            delegate_tool(runtime, room_id, worker, name, self.delegation_message)
+            for worker, name in zip(self._workers, self._tools, strict=True)
+        )
+        room.equip(*delegating, *task_tools(runtime, room_id))
 
-    def _delegate(self, runtime: Runtime, room_id: str, worker: Worker) -> Tool:
-        name = "delegate_workers" if self._one_tool else f"delegate_to_{worker.id}"
-        return delegate_tool(runtime, room_id, worker, name, self.delegation_message)
+
+def _tool_name(worker: Worker) -> str:
+    """What models take for a tool's name: no dots, at most 64 characters."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", f"delegate_to_{worker.id}")[:64]
 
 
 def _names(team: Sequence[Worker]) -> str:

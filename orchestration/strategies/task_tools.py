@@ -1,16 +1,24 @@
-"""The tools by which the agent that talks starts, watches, cancels and recalls background work."""
+"""The tools by which the agent that talks starts, watches, cancels and recalls background work.
+
+A caller is told of their own work only, and of what is for everybody.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from delivery.ledger import Status
-from orchestration.tasks import GRACE
+from delivery.desk import Refuse
+from delivery.ledger import OPEN_STATUSES, Entry, Status
+from orchestration.content import made_speakable
+from orchestration.tasks import GRACE, Running, delivery_of
 from orchestration.tools import STARTED, Tool, tool
 from orchestration.workers.worker import Worker
 
 if TYPE_CHECKING:
     from orchestration.runtime import Runtime
+
+LOOKED_AT = 100
+"""The newest results of a room among which one is recalled or dropped."""
 
 
 def delegate_tool(runtime: Runtime, room_id: str, worker: Worker, name: str, message: str) -> Tool:
@@ -20,12 +28,17 @@ def delegate_tool(runtime: Runtime, room_id: str, worker: Worker, name: str, mes
     """
 
     async def delegate(task: str) -> str:
-        started = await runtime.delegate(room_id, worker.id, task, caller=runtime.speaker(room_id))
+        try:
+            started = await runtime.delegate(room_id, worker.id, task, caller=runtime.speaker(room_id))
+        except (Refuse, ValueError) as refusal:
+            return f"error: {refusal}"
         result = await runtime.tasks.result(started.id, within=GRACE)
         if result is None:
             return f"{STARTED} {message}"
-        runtime.carry(room_id, f"{started.id}:result:0")
-        return f"error: {worker.label} could not finish" if result.error else result.text
+        runtime.carry(room_id, delivery_of(started.id))
+        if result.error is not None:
+            return f"error: {worker.label} could not finish"
+        return made_speakable(result.text) or "done"
 
     description = f"Hand work to {worker.label}. It runs in the background; the result is told when it is there."
     return tool(delegate, name=name, description=description)
@@ -34,32 +47,48 @@ def delegate_tool(runtime: Runtime, room_id: str, worker: Worker, name: str, mes
 def task_tools(runtime: Runtime, room_id: str) -> list[Tool]:
     """`task_status`, `cancel_task` and `recall`, for the room's background work."""
 
+    def running() -> list[Running]:
+        speaker = runtime.speaker(room_id)
+        return [r for r in runtime.tasks.running(room_id) if r.task.caller in (None, speaker)]
+
+    async def found() -> list[Entry]:
+        """Results, oldest first."""
+        speaker = runtime.speaker(room_id)
+        entries = await runtime.ledger.entries(room_id, list(Status), newest=True, limit=LOOKED_AT)
+        return [e for e in entries if e.delivery.task and e.delivery.to in (None, speaker)]
+
     async def task_status() -> str:
         """How the background work is getting on."""
-        running = runtime.tasks.running(room_id)
-        if not running:
-            return "Nothing is running in the background."
-        return " ".join(
-            f"{r.label} {'are' if ' and ' in r.label else 'is'} still working on {r.task.input}"
-            f"{': ' + '; '.join(dict.fromkeys(r.progress.values())) if r.progress else ''}."
-            for r in running
-        )
+        return " ".join(map(_standing, running())) or "Nothing is running in the background."
 
     async def cancel_task() -> str:
-        """Stop the background work that was started last."""
-        running = runtime.tasks.running(room_id)
-        if not running:
+        """Stop the background work that was started last, or drop its result if that is there but was not told yet."""
+        if tasks := running():
+            last = tasks[-1].task
+            done = await runtime.tasks.cancel(last.id)
+            return f"All right, I dropped {last.input}." if done else "It has just finished."
+        waiting = [e for e in await found() if e.status in OPEN_STATUSES]
+        if not waiting:
             return "There is nothing to cancel."
-        last = running[-1]
-        done = await runtime.tasks.cancel(last.task.id)
-        return f"All right, I dropped {last.task.input}." if done else "It has just finished."
+        runtime.withdraw(room_id, waiting[-1].delivery.id)
+        return f"All right, I dropped {waiting[-1].delivery.metadata.get('input', 'it')}."
 
     async def recall() -> str:
         """What was found so far: the newest result, whether it was heard or not."""
-        entries = await runtime.ledger.entries(room_id, list(Status), newest=True, limit=20)
-        found = [e for e in entries if e.delivery.task and e.status not in (Status.CANCELLED, Status.REFUSED)]
-        if not found:
+        told = [e for e in await found() if e.status not in (Status.CANCELLED, Status.REFUSED)]
+        if not told:
             return "There is nothing yet."
-        return found[-1].delivery.content
+        newest = told[-1]
+        if newest.status in OPEN_STATUSES:
+            runtime.carry(room_id, newest.delivery.id)  # told now, so not again by itself
+        return newest.delivery.content
 
     return [tool(task_status), tool(cancel_task), tool(recall)]
+
+
+def _standing(running: Running) -> str:
+    """How one task gets on."""
+    are = "are" if " and " in running.label else "is"
+    standing = f"{running.label} {are} still working on {running.task.input}"
+    parts = "; ".join(dict.fromkeys(running.progress.values()))
+    return f"{standing}: {parts}." if parts else f"{standing}."
