@@ -111,7 +111,6 @@ class Playout:
     _finished: bool = False
     _flush_by: float = 0.0
     _until: float = float("-inf")
-    _complete: bool = False
 
     @property
     def ears(self) -> frozenset[str]:
@@ -119,24 +118,9 @@ class Playout:
         return frozenset(self._ears)
 
     @property
-    def audible(self) -> bool:
-        """It is at an ear now."""
-        return self._audible
-
-    @property
     def begun(self) -> bool:
         """Some of it has been sent."""
         return self._head > 0
-
-    @property
-    def over(self) -> bool:
-        """It has ended."""
-        return self._phase is _Phase.OVER
-
-    @property
-    def complete(self) -> bool:
-        """All of it was played."""
-        return self._complete
 
     @property
     def made(self) -> int:
@@ -376,7 +360,7 @@ class Playout:
         return position if self.lead == math.inf else position // self.frame * self.frame
 
     def _be_over(self, complete: bool, actions: list[PlayoutAction]) -> None:
-        self._phase, self._complete, self._audible = _Phase.OVER, complete, False
+        self._phase, self._audible = _Phase.OVER, False
         actions.append(Over(complete))
 
     def _notice(self, now: float, actions: list[PlayoutAction]) -> None:

@@ -116,6 +116,24 @@ def test_a_slow_recogniser() -> None:
     play(scene, stt_delay=0.3)
 
 
+def test_a_recogniser_slower_than_the_ear_waits_for_it() -> None:
+    async def scene(channel: SimulatedChannel, anna: SimulatedCaller, told: Told) -> None:
+        await anna.say("one two three four five six seven eight nine ten")
+        turn = await anext(channel.turns())
+        assert now() == pytest.approx(4.0 + 0.6 + 2.0, abs=TINY)
+        assert (turn.text, turn.confidence) == ("one two three", 0.3)
+
+    play(scene, stt_delay=5.1)
+
+
+def test_words_said_before_the_voice_is_confirmed_are_understood() -> None:
+    async def scene(channel: SimulatedChannel, anna: SimulatedCaller, told: Told) -> None:
+        await anna.say("one two three four", pace=25)
+        assert (await anext(channel.turns())).text == "one two three four"
+
+    play(scene)
+
+
 @pytest.mark.parametrize("seconds", [0.02, 0.07])
 def test_a_click_is_nothing(seconds: float) -> None:
     async def scene(channel: SimulatedChannel, anna: SimulatedCaller, told: Told) -> None:
@@ -633,6 +651,7 @@ def test_a_broken_connection_is_waited_for() -> None:
         anna.drop()
         assert channel.floor.blocker is Blocker.RECONNECTING
         await until(9.0)
+        anna.reconnect()
         anna.reconnect()
         assert channel.floor.open
         assert [type(e) for _, e in told if isinstance(e, Joined | Left | Deafened)] == [Joined, Deafened, Joined]
