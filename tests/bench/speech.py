@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.voice.spoken import frames, said
 from voice.audio import Resampler
-from voice.clock import now, wall_seconds
+from voice.clock import cpu_seconds, now, wall_seconds
 from voice.stt.pocketsphinx import STEP, Pocketsphinx, PocketsphinxStream
 from voice.stt.recognizer import Final, Hints
 from voice.tts.espeak import Espeak
@@ -152,17 +152,17 @@ async def hearing(
 
 
 async def real_time_factor(provider: Pocketsphinx, hints: Hints, sentences: Sequence[str]) -> float:
-    sound = b"".join(said(sentence) for sentence in sentences)
+    """Processor seconds a second of sound."""
     stream = provider.stream(hints)
-    began = wall_seconds()
-    stream.begin()
-    for at in range(0, len(sound), STEP):
-        stream.push(sound[at : at + STEP])
-    stream.end()
-    await final(stream)
-    taken = wall_seconds() - began
+    taken = heard = 0.0
+    for sentence in sentences:
+        sound = said(sentence)
+        began = cpu_seconds()
+        await conclude(stream, sound)
+        taken += cpu_seconds() - began
+        heard += len(sound) / 32_000
     await stream.aclose()
-    return taken / (len(sound) / 32_000)
+    return taken / heard
 
 
 async def recognising() -> None:
