@@ -82,9 +82,11 @@ class _Speech(Generic[T]):
             self._job.cancel()
 
     def _done(self, job: asyncio.Future[None]) -> None:
-        if job.cancelled() or self._stopped.is_set():
+        if job.cancelled():
             return
         error = job.exception()
+        if self._stopped.is_set():
+            return
         if error:
             self.chunks.put_nowait(error)
         else:
