@@ -23,6 +23,8 @@ FLUSH = 0.5
 """Seconds that an ear may take to say where it fell silent; then its last receipt must do."""
 _SOON = 0.5
 """Seconds before the announced end within which a later end is announced, while more is being made."""
+_STEP = 0.25
+"""Seconds by which an end must be later to be announced then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,8 +311,8 @@ class Playout:
         if not self._ears:
             return
         until = max(e.at(self._made - e.base) for e in self._ears.values())
-        soon = self._all_made or self._until < self._now + _SOON
-        if until > self._until + EPSILON / RATE and soon:
+        step = EPSILON / RATE if self._all_made else _STEP
+        if until > self._until + step and (self._all_made or self._until < self._now + _SOON):
             self._until = until
             actions.append(SpeakingScheduled(self.id, until))
 

@@ -192,6 +192,17 @@ def test_the_end_is_told_before_it_comes_and_when_it_moves() -> None:
     assert scheduled[-1] == (0.2, pytest.approx(2.04))
 
 
+def test_an_end_that_moves_in_small_steps_is_told_now_and_then() -> None:
+    trial = Trial().open(A).play()
+    for n in range(200):
+        trial.until(n * 0.005)
+        trial.take(trial.playout.make(720, trial.now))
+    trial.take(trial.playout.end(trial.now))
+    scheduled = [a.until for _, a in trial.said if isinstance(a, SpeakingScheduled)]
+    assert len(scheduled) <= 8
+    assert scheduled[-1] == pytest.approx(0.04 + 9.0)
+
+
 def test_nothing_is_sent_before_play() -> None:
     assert Trial().open(A).words(3).until(2.0).said == []
 
