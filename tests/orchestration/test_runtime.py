@@ -527,7 +527,7 @@ def test_a_delivery_has_its_own_strategy_or_its_rooms_or_the_runtimes() -> None:
             ("attic", {"max_wait": 9}, "queued", 9.0),
             ("lobby", {"max_wait": None}, "immediate", None),
         ):
-            entry = await (await runtime.deliver(room, "hello", **more)).entry()  # type: ignore[arg-type]
+            entry = await (await runtime.deliver(room, "hello", **more)).entry()
             assert (entry.delivery.strategy["name"], entry.delivery.max_wait) == (name, wait)
 
     play(script, made(delivery="immediate"))
