@@ -131,6 +131,7 @@ class Rooms:
             session = self._sessions.get(name) or self._begin(room)
             if not session.closing:
                 await asyncio.shield(session.opened)
+            if not session.closing:
                 return session
             await session.closed.wait()
 

@@ -229,8 +229,12 @@ class Session:
     # -- the panel
 
     def _send(self, kind: str, payload: Mapping[str, Any]) -> None:
-        if self._live:
+        if not self._live:
+            return
+        try:
             self.channel.send_panel(kind, payload)
+        except Exception:
+            log.exception("room %s: a page could not be shown %s", self.room.id, kind)
 
     def _hear(self, event: Event | FloorChanged, at: float) -> None:
         self.panel.event(event, at)
