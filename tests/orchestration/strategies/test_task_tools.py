@@ -1,0 +1,263 @@
+"""Work by voice: begun, asked about, dropped and recalled, each by the caller whose it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from delivery import Status
+from delivery.desk import Refuse
+from delivery.ledger import OPEN_STATUSES
+from orchestration import Agent, HookContext, HookEvent, HookExecution, HookTrigger, Runtime, Supervisor
+from orchestration.models.scripted import Intent, Scripted
+from orchestration.simulation import SimulatedCall, simulate
+from orchestration.workers import Context, FunctionWorker
+from voice.clock import run
+
+SAYS = {
+    "delegate_to_quick": "be quick",
+    "delegate_to_slow": "take your time",
+    "delegate_to_broken": "break it",
+    "delegate_to_quiet": "be quiet",
+}
+
+
+def works(id: str, seconds: float, text: str = "", error: Exception | None = None) -> FunctionWorker:
+    async def job(input: str, context: Context) -> str:
+        context.progress(f"{id} reads")
+        await asyncio.sleep(seconds)
+        if error:
+            raise error
+        return text
+
+    return FunctionWorker(id, job, id.capitalize())
+
+
+def house() -> Runtime:
+    brain = Scripted(
+        [
+            *(
+                Intent([f"{says} [{{topic}}]"], "on it.", call, lambda s: {"task": s.get("topic", "")})
+                for call, says in SAYS.items()
+            ),
+            Intent(["how is it going"], call="task_status"),
+            Intent(["forget it"], call="cancel_task"),
+            Intent(["what did you find"], call="recall"),
+            Intent(["tell me a story"], "one two three four five six seven eight nine ten."),
+        ],
+        fallback=("pardon.",),
+        telling=("news: {result}",),
+    )
+    workers = [
+        works("quick", 0.1, "boats float."),
+        works("slow", 8, "planes fly high."),
+        works("broken", 0.1, error=OSError("no network")),
+        works("quiet", 0.1),
+    ]
+    return Runtime(orchestration=Supervisor(Agent("host", model=brain), workers), state=None)
+
+
+def play(script: Callable[[SimulatedCall], Awaitable[None]], runtime: Runtime | None = None) -> None:
+    async def main() -> None:
+        async with simulate(runtime or house()) as call:
+            await script(call)
+
+    run(main())
+
+
+async def statuses(call: SimulatedCall) -> list[Status]:
+    return [e.status for e in await call.runtime.ledger.entries(call.room, list(Status))]
+
+
+async def ask(call: SimulatedCall, question: str, answer: str) -> None:
+    await call.say(question)
+    await call.hears(answer)
+
+
+# -- beginning
+
+
+def test_a_worker_that_is_done_at_once_is_answered_at_once_and_told_once() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "be quick boats", "boats float.")
+        await call.silence(20)
+        assert [line.heard for line in call.lines] == ["boats float."]
+        assert await statuses(call) == [Status.HEARD]
+
+    play(script)
+
+
+def test_a_worker_that_takes_its_time_is_announced_and_told_later() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "take your time planes", "on it.")
+        await call.hears("news: planes fly high.")
+        await call.silence(1)
+        assert await statuses(call) == [Status.HEARD]
+
+    play(script)
+
+
+def test_a_worker_that_fails_at_once_is_told_to_have_failed_once() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "break it now", "that did not work.")
+        await call.silence(20)
+        assert len(call.lines) == 1
+        assert await statuses(call) == [Status.HEARD]
+
+    play(script)
+
+
+def test_a_worker_that_is_done_without_a_word_is_told_to_be_done() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "be quiet now", "done")
+        await call.silence(20)
+        assert len(call.lines) == 1
+
+    play(script)
+
+
+def test_work_that_is_refused_is_not_promised() -> None:
+    runtime = house()
+
+    @runtime.hook(HookTrigger.ON_TASK_DELEGATED, execution=HookExecution.SYNC)
+    def refuse(event: HookEvent, context: HookContext) -> None:
+        raise Refuse("not on Sundays")
+
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "take your time planes", "that did not work.")
+        await ask(call, "how is it going", "nothing is running")
+
+    play(script, runtime)
+
+
+def test_work_without_a_topic_is_not_promised() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "take your time", "that did not work.")
+        assert call.runtime.tasks.running(call.room) == []
+
+    play(script)
+
+
+# -- asking
+
+
+def test_how_it_is_going_is_told() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "how is it going", "nothing is running in the background.")
+        await ask(call, "take your time planes", "on it.")
+        await ask(call, "how is it going", "slow is still working on planes: slow reads.")
+
+    play(script)
+
+
+@pytest.mark.parametrize(
+    ("question", "nothing"),
+    [
+        ("how is it going", "nothing is running"),
+        ("forget it", "nothing to cancel"),
+        ("what did you find", "nothing yet"),
+    ],
+)
+def test_what_is_anothers_is_not_told(question: str, nothing: str) -> None:
+    async def script(call: SimulatedCall) -> None:
+        bob = call.joined_by("bob")
+        await ask(call, "take your time planes", "on it.")
+        await bob.say(question)
+        await bob.hears(nothing)
+        await call.hears("planes fly high.")
+
+    play(script)
+
+
+def test_a_result_for_another_is_not_recalled() -> None:
+    async def script(call: SimulatedCall) -> None:
+        bob = call.joined_by("bob")
+        await ask(call, "be quick boats", "boats float.")
+        await bob.say("what did you find")
+        await bob.hears("nothing yet")
+        await ask(call, "what did you find", "boats float.")
+
+    play(script)
+
+
+def test_what_is_for_everybody_is_told_to_everybody() -> None:
+    async def script(call: SimulatedCall) -> None:
+        bob = call.joined_by("bob")
+        await call.runtime.delegate(call.room, "slow", "planes")
+        await bob.say("how is it going")
+        await bob.hears("slow is still working on planes")
+        await bob.hears("planes fly high.")
+        await ask(call, "what did you find", "planes fly high.")
+
+    play(script)
+
+
+# -- dropping
+
+
+def test_what_runs_is_dropped_the_last_first() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "take your time planes", "on it.")
+        await ask(call, "take your time trains", "on it.")
+        await ask(call, "forget it", "i dropped trains.")
+        await call.hears("planes fly high.")
+        await call.silence(20)
+        assert await statuses(call) == [Status.HEARD]
+        await ask(call, "forget it", "nothing to cancel.")
+
+    play(script)
+
+
+def test_a_result_that_waits_is_dropped_too() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "take your time planes", "on it.")
+        await call.silence(4)
+        await call.interrupt("tell me a story " * 4)
+        await call.hears("pardon.")
+        assert set(await statuses(call)) <= OPEN_STATUSES
+        await call.interrupt("forget it")
+        await call.hears("i dropped planes.")
+        await call.silence(20)
+        assert await statuses(call) == [Status.CANCELLED]
+        assert not any("fly" in line.heard for line in call.lines)
+
+    play(script)
+
+
+# -- recalling
+
+
+def test_what_was_heard_can_be_recalled() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "be quick boats", "boats float.")
+        await ask(call, "what did you find", "boats float.")
+        await call.silence(20)
+        assert len(call.lines) == 2
+
+    play(script)
+
+
+def test_what_is_recalled_before_it_was_told_is_not_told_again() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "take your time planes", "on it.")
+        await call.hears("planes")
+        await call.interrupt("what did you find")
+        await call.hears("planes fly high.")
+        await call.silence(20)
+        assert call.transcript.count("fly high") == 1
+        assert await statuses(call) == [Status.HEARD]
+
+    play(script)
+
+
+def test_what_is_dropped_is_not_recalled() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await call.runtime.delegate(call.room, "slow", "planes")
+        await call.hears("planes")
+        await call.interrupt("forget it")
+        await call.hears("i dropped planes.")
+        await ask(call, "what did you find", "nothing yet.")
+
+    play(script)
