@@ -47,15 +47,10 @@ class SimulatedCall:
     """
 
     def __init__(self, runtime: Runtime, session: Session, name: str) -> None:
-        channel = session.channel
-        if not isinstance(channel, SimulatedChannel):
-            raise TypeError(f"room {session.room.id!r} has a real channel; only a simulated one can be played with")
         self.runtime = runtime
         self.timeline: list[Moment] = []
         self._session = session
-        self._channel = channel
-        channel.listen(lambda event, at: self.timeline.append(Moment(at, event)))
-        self.caller: SimulatedCaller = channel.join(name)
+        self.caller: SimulatedCaller = self._attend(session).join(name)
 
     @property
     def room(self) -> str:
@@ -112,13 +107,31 @@ class SimulatedCall:
         await asyncio.sleep(0)
 
     async def rejoin(self) -> None:
-        """Come back under the same name."""
-        self.caller.reconnect()
+        """Come back under the same name. If the room was given up meanwhile, its talk begins anew; `lines` go on."""
+        session = await self.runtime.enter(self.room)
+        if session is self._session:
+            self.caller.reconnect()
+        else:
+            self._session = session
+            self.caller = SimulatedCaller(self._attend(session), self.caller.caller, self.caller.ear)
         await asyncio.sleep(0)
 
     def joined_by(self, name: str) -> SimulatedCall:
-        """Another caller comes into the room; returns their side of the call."""
+        """Another caller comes into the room; returns their side of the call.
+
+        Raises RuntimeError when the room was given up, because nobody was in it for long.
+        """
+        if self._session.closing:
+            raise RuntimeError(f"room {self.room!r} was given up, nobody was in it; somebody has to rejoin() first")
         return SimulatedCall(self.runtime, self._session, name)
+
+    def _attend(self, session: Session) -> SimulatedChannel:
+        """Note all that happens in the session from now on."""
+        channel = session.channel
+        if not isinstance(channel, SimulatedChannel):
+            raise TypeError(f"room {session.room.id!r} has a real channel; only a simulated one can be played with")
+        channel.listen(lambda event, at: self.timeline.append(Moment(at, event)))
+        return channel
 
     def _current(self) -> Line | None:
         """The line that is at the ear, if one is."""
@@ -140,7 +153,7 @@ class SimulatedCall:
     def floor(self) -> list[tuple[float, FloorState]]:
         """When the floor came into which state."""
         views = [m.what.view for m in self.timeline if isinstance(m.what, FloorChanged)]
-        return [(view.since, view.state) for view in views]
+        return list(dict.fromkeys((view.since, view.state) for view in views))
 
     def floor_opened(self, before: Line | float) -> float:
         """When the floor last opened before a line began (or before a time). Raises ValueError when it never did."""
@@ -155,7 +168,11 @@ class SimulatedCall:
 async def simulate(
     runtime: Runtime, *, room: str = "simulation", caller: str = "caller", **speech: Any
 ) -> AsyncIterator[SimulatedCall]:
-    """A call of `caller` with the runtime's agent. `speech` goes to `SimulatedChannel` (pace, delays)."""
+    """A call of `caller` with the runtime's agent. `speech` goes to `SimulatedChannel` (pace, delays).
+
+    Raises TypeError or ValueError for what is wrong with `speech`.
+    """
+    SimulatedChannel(**speech)  # a mistake in it is raised here, and not in the room's task
 
     def channels(_: object) -> SimulatedChannel:
         return SimulatedChannel(**speech)
