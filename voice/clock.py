@@ -73,7 +73,7 @@ class Stalled(RuntimeError):  # noqa: N818 (it names a state of the loop)
 
 
 class TimeLimitError(RuntimeError):
-    """A virtual loop would pass its limit of virtual seconds."""
+    """A virtual loop would pass its limit of virtual seconds. The message lists who waits, and where."""
 
 
 class RealIOError(RuntimeError):
@@ -327,18 +327,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             raise TimeLimitError(
                 f"the next timer, at {when:g} s, is beyond the limit of {self._limit:g} virtual seconds"
                 f" (now {self._now:g} s, start {self._start:g} s): something never ends, or give a larger limit"
+                f"{self._waiting()}"
             )
         if when > self._now:
             self._set_now(when)
 
     def _complaint(self, what: str) -> str:
+        return f"time stands still at {self._now:g} s: {what}{self._waiting()}"
+
+    def _waiting(self) -> str:
+        """Who waits, and where: a line each."""
         tasks = sorted(asyncio.all_tasks(self), key=lambda task: task.get_name())
-        lines = [f"time stands still at {self._now:g} s: {what}"]
-        lines += [f"  {reason}" for reason in sorted(self.holds)]
+        lines = [f"  {reason}" for reason in sorted(self.holds)]
         lines += [f"  task {task.get_name()!r} {_where(task)}" for task in tasks[:_LISTED]]
         if len(tasks) > _LISTED:
             lines.append(f"  and {len(tasks) - _LISTED} more tasks")
-        return "\n".join(lines)
+        return "".join(f"\n{line}" for line in lines)
 
 
 def _refusal(name: str) -> Callable[..., NoReturn]:
