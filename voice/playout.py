@@ -125,6 +125,11 @@ class Playout:
         return self._head > 0
 
     @property
+    def followers(self) -> frozenset[str]:
+        """Those who hear it whose ears say what was heard."""
+        return frozenset(name for name, ear in self._ears.items() if ear.counts)
+
+    @property
     def made(self) -> int:
         """Samples that there are."""
         return self._made

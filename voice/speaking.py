@@ -92,6 +92,7 @@ class Speaker:
             self._queue.insert(1, utterance)
             self._cut([current], "over")
         else:
+            self._do(current, current.playout.pause(self._loop.time()))
             self._queue.appendleft(utterance)
         self._govern()
 
@@ -134,15 +135,16 @@ class Speaker:
     def open(self, caller: str, outlet: Outlet) -> None:
         """A caller hears from now on."""
         self._outlets[caller] = outlet
-        if (current := self.current) and current.playout.begun:
+        if current := self.current:
             self._do(current, current.playout.open_ear(caller, outlet.jitter, outlet.receipts, self._loop.time()))
 
     def shut(self, caller: str) -> None:
         """A caller hears no more."""
         self._outlets.pop(caller, None)
-        if current := self.current:
+        current = self.current
+        self._cut([u for u in self._queue if self._loses_ear(u, caller)], "hang_up")
+        if current is not None:
             self._do(current, current.playout.close_ear(caller, self._loop.time()))
-        self._cut([u for u in self._queue if not self._outlets or u.to == caller], "hang_up")
 
     def receive(self, caller: str, stream: int, samples: int, flushed: bool) -> None:
         """A receipt from a caller's ear."""
@@ -150,6 +152,12 @@ class Speaker:
             self._do(current, current.playout.receive(caller, stream, samples, flushed, self._loop.time()))
 
     # -- inside
+
+    def _loses_ear(self, utterance: SpokenUtterance, caller: str) -> bool:
+        """Without this caller nobody hears it for whom it is meant. Who comes late hears it, but not from the start."""
+        if not self._outlets or utterance.to == caller:
+            return True
+        return utterance.playout.begun and utterance.playout.followers <= {caller}
 
     def _govern(self) -> None:
         """Begin, pause or go on with what is first in the queue."""

@@ -215,6 +215,21 @@ def test_an_urgent_one_takes_the_place_of_what_is_said() -> None:
     play(scene)
 
 
+def test_an_urgent_one_goes_before_what_is_still_being_made() -> None:
+    async def slow() -> AsyncIterator[str]:
+        await asyncio.sleep(0.3)
+        yield "one two. "
+
+    async def scene(stage: Stage) -> None:
+        first = stage.say(slow())
+        await asyncio.sleep(0.1)
+        urgent = stage.say("fire fire", over=True)
+        await first
+        assert (urgent.ended, first.started) == (pytest.approx(1.1), pytest.approx(1.1))
+
+    play(scene)
+
+
 def test_one_that_waits_can_be_stopped_and_stopping_twice_is_nothing() -> None:
     async def scene(stage: Stage) -> None:
         first, second = stage.say("one two"), stage.say("three")
@@ -296,6 +311,18 @@ def test_who_comes_late_hears_the_rest() -> None:
         assert first.position == 0
         assert first.source >= RATE // 2
         assert len(bert.of(Finish)) == 1
+
+    play(scene)
+
+
+def test_when_only_latecomers_hear_it_it_ends() -> None:
+    async def scene(stage: Stage) -> None:
+        said = [stage.say("one two three"), stage.say("four")]
+        await asyncio.sleep(0.7)
+        stage.speaker.open("bert", Line())
+        stage.speaker.shut("anna")
+        assert (said[0].interrupted_by, said[0].heard) == ("hang_up", "one")
+        assert (await said[1]).complete
 
     play(scene)
 
