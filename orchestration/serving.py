@@ -12,6 +12,9 @@ from orchestration.admission import RuntimeGate
 from orchestration.runtime import Runtime
 from orchestration.server import SETTINGS, app
 
+LOCAL = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - only named, not listened on
+"""Addresses under which this machine reaches itself as localhost, where browsers give the microphone."""
+
 
 class PortError(Exception):
     """The address cannot be listened on; the message says why and what to do."""
@@ -33,16 +36,21 @@ async def serve(
         async with runtime:
             config = uvicorn.Config(app(RuntimeGate(runtime), title=title), log_level="warning", **SETTINGS)
             server = uvicorn.Server(config)
-            shown = "localhost" if host in ("127.0.0.1", "::1") else host
-            ready(f"http://{shown}:{listener.getsockname()[1]}")
+            ready(address(host, listener.getsockname()[1]))
             await server.serve(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises PortError."""
+    if not 0 <= port <= 65535:
+        raise PortError(f"port: {port} is out of range; choose 0 to 65535")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=128)
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+    except (OSError, ValueError):  # not found; or what no name can be: too long a part, a null byte
+        raise PortError(f"host: {host!r} is no address; use 127.0.0.1, or 0.0.0.0 for all of this machine") from None
+    try:
+        return socket.create_server(found[0][4], family=family, backlog=128)
     except OSError as error:
         reasons = {
             errno.EADDRINUSE: f"port {port} is taken by another program; stop it, or choose another with --port",
@@ -50,5 +58,10 @@ def listen(host: str, port: int) -> socket.socket:
             errno.EADDRNOTAVAIL: f"this machine has no address {host}; use 127.0.0.1, or 0.0.0.0 for all",
         }
         raise PortError(reasons.get(error.errno or 0, f"cannot listen on {host}:{port}: {error}")) from None
-    except OverflowError:
-        raise PortError(f"port: {port} is out of range; choose 0 to 65535") from None
+
+
+def address(host: str, port: int) -> str:
+    """Where people on this machine find the page."""
+    if host in LOCAL:
+        return f"http://localhost:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -10,6 +10,10 @@ from orchestration.engines.engine import TaskEngine
 from orchestration.identity import Identities
 
 
+class StorageError(Exception):
+    """The directory cannot be used; the message names it and the fix."""
+
+
 @dataclass(frozen=True, slots=True)
 class Storage:
     """The parts that remember."""
@@ -29,11 +33,15 @@ def in_memory() -> Storage:
 
 
 def in_directory(path: Path) -> Storage:
-    """Everything survives: SQLite files in `path`, which is made when the runtime opens."""
+    """Everything survives: SQLite files in `path`, which is made if need be. Raises StorageError when it cannot be."""
     from delivery.sqlite import SqliteLedger
     from orchestration.engines.local import LocalEngine
     from orchestration.identity import SqliteIdentities
 
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file is in the way" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        raise StorageError(f"state: {path} cannot be made: {reason}; choose another directory") from error
     ledger = SqliteLedger(path / "sottovoce.db")
     return Storage(ledger, LocalEngine(path / "tasks.db"), SqliteIdentities(ledger.database))
