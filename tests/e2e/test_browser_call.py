@@ -103,7 +103,6 @@ def test_the_result_is_heard_whole_though_it_was_cut(held: tuple[Recording, str,
     heard = " ".join(text for _, text in agent_lines(recording))
     for line in (RESULT, "two plus three is five", "as I was saying"):
         assert share(line, heard) >= UNDERSTOOD, f"{line!r} is not in what was heard: {heard}"
-    assert heard.count("analysts found") == 1
     assert heard.count("five years") <= 1
     assert "break even after five years" in page
 
