@@ -1,6 +1,7 @@
 """Tools: plain typed functions that a model may call; the schema comes from the signature, the rest from the docstring.
 
 A tool that fails gives the model a short error result; what went wrong inside goes to the log, not to the caller.
+pydantic (0.1 s) is imported with the first tool that is made of a function.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic_core import to_json
+from typing import TYPE_CHECKING, Any
 
 from orchestration.cancellation import cancelled_here
 from orchestration.models.model import Message, Role, ToolCall, ToolSpec
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
 
 log = logging.getLogger("sottovoce.tools")
 
@@ -63,6 +64,8 @@ def tool(function: Callable[..., Any], *, name: str | None = None, description: 
     in_loop = any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
 
     async def run(arguments: Mapping[str, Any]) -> str:
+        from pydantic import ValidationError
+
         try:
             checked = model.model_validate(dict(arguments))
         except ValidationError as error:
@@ -103,6 +106,8 @@ def unique(tools: Sequence[Tool]) -> None:
 
 def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     """A pydantic model of the function's parameters."""
+    from pydantic import ConfigDict, create_model
+
     try:
         parameters = inspect.signature(function, eval_str=True).parameters.values()
     except (NameError, ValueError) as error:
@@ -127,6 +132,8 @@ def _in_thread(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
 
 
 def _as_text(result: Any) -> str:
+    from pydantic_core import to_json
+
     if isinstance(result, str):
         return result
     return "done" if result is None else to_json(result, fallback=str).decode()
