@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from orchestration.gate import Admission, Help, Phrase, Refused
 from orchestration.identity import NameTakenError, TooManyNamesError, valid_name
-from orchestration.runtime import RoomError, Runtime
+from orchestration.runtime import RoomError, Runtime, TooManyRoomsError
+from orchestration.session import Session
 from orchestration.speech import Closed
 from voice.channel import Caller
+from voice.clock import now
+from voice.leg import Leg
 
 
 @runtime_checkable
@@ -38,17 +41,37 @@ class RuntimeGate:
             raise Refused("bad_name", str(error)) from None
         try:
             runtime.admits(room)
+        except RoomError as error:
+            raise Refused("unknown_room", str(error)) from None
+        # The room first: whoever claims a name and then gets no answer has lost it, as the token was in the answer.
+        session = await self._enter(room)
+        try:
             token = await runtime.identities.claim(room, name, token)
-            session = await runtime.enter(room)
         except NameTakenError as error:
             raise Refused("name_taken", str(error)) from None
         except TooManyNamesError as error:
             raise Refused("full", str(error)) from None
-        except RoomError as error:
-            raise Refused("unknown_room", str(error)) from None
         session.panel.caller(name, name)
-        loop = asyncio.get_running_loop()
-        return Admission(Caller(name, name), token, session.serve, lambda: session.panel.snapshot(loop.time()))
+
+        async def serve(leg: Leg) -> None:
+            await runtime.join(room, leg)
+
+        def snapshot() -> Mapping[str, Any]:
+            return (runtime.session(room) or session).panel.snapshot(now())
+
+        return Admission(Caller(name, name), token, serve, snapshot)
+
+    async def _enter(self, room: str) -> Session:
+        try:
+            self._runtime.check_open()
+        except RoomError:
+            raise Refused("draining", "this server is about to end; try again in a moment") from None
+        try:
+            return await self._runtime.enter(room)
+        except TooManyRoomsError:
+            raise Refused("full", "this server has as many rooms as it can; try again later") from None
+        except RoomError:  # what is wrong stands in the log; it is nothing for strangers
+            raise Refused("failed", "this room cannot be opened now; try again later") from None
 
     def help(self) -> Help:
         """What the page tells callers about the agent."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from orchestration import __version__
+
+if TYPE_CHECKING:
+    from orchestration.runtime import Runtime
+
+LEVELS = ("debug", "info", "warning", "error")
 
 app = typer.Typer(
     name="sottovoce",
@@ -51,20 +56,39 @@ def serve(
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
 ) -> None:
     """Let browsers join the rooms of a runtime: http://localhost:8080."""
-    from orchestration.serving import PortError
     from orchestration.serving import serve as run
-    from orchestration.target import TargetError, load
 
-    level = logging.getLevelName(log_level.upper())
-    if not isinstance(level, int):
-        fail(f"--log-level: {log_level!r} is not known; use debug, info, warning or error")
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    if log_level.lower() not in LEVELS:
+        fail(f"--log-level: {log_level!r} is not known; use {', '.join(LEVELS)}")
+    logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    runtime = loaded(target)
     try:
-        asyncio.run(run(load(target), host=host, port=port, ready=announce))
-    except (TargetError, PortError) as error:
+        asyncio.run(run(runtime, host=host, port=port, ready=announce))
+    except cannot_open() as error:
         fail(error)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def loaded(target: str) -> Runtime:
+    """The runtime that the target names. What is wrong inside the user's module comes with its traceback."""
+    from orchestration.target import TargetError, load
+
+    try:
+        return load(target)
+    except TargetError as error:
+        fail(error)
+
+
+def cannot_open() -> tuple[type[Exception], ...]:
+    """What says that the port, or a part of a runtime, cannot be opened, and what to do."""
+    from delivery.ledger import LedgerError
+    from orchestration.engines.engine import EngineError
+    from orchestration.serving import PortError
+    from orchestration.storage import StorageError
+    from voice.providers import NoProviderError
+
+    return PortError, LedgerError, EngineError, StorageError, NoProviderError
 
 
 def announce(url: str) -> None:
@@ -76,12 +100,8 @@ def announce(url: str) -> None:
 def chat(target: Target) -> None:
     """Play a call with the agent in the terminal: you type what the caller says."""
     from orchestration.chat import chat as play
-    from orchestration.target import TargetError, load
 
-    try:
-        play(load(target))
-    except TargetError as error:
-        fail(error)
+    play(loaded(target))
 
 
 @app.command()

@@ -13,6 +13,8 @@ from voice.check import Check
 
 KEYS = {"ANTHROPIC_API_KEY": "Anthropic models", "DEEPGRAM_API_KEY": "Deepgram speech"}
 """Keys that `serve` would use as soon as their providers exist. Only whether they are set is ever shown."""
+OLDEST_SQLITE = (3, 35)
+"""The first that has RETURNING."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ def _python() -> Check:
 
 
 def _sqlite() -> Check:
-    return Check("SQLite", sqlite3.sqlite_version_info >= (3, 35), sqlite3.sqlite_version)
+    usable = sqlite3.sqlite_version_info >= OLDEST_SQLITE
+    fix = "" if usable else f"use a Python with SQLite {'.'.join(map(str, OLDEST_SQLITE))} or later"
+    return Check("SQLite", usable, sqlite3.sqlite_version, fix)
 
 
 def _package(name: str, fix: str) -> Check:
