@@ -36,9 +36,8 @@ def main() -> None:
     bare = seconds("pass")
     numpy, core = seconds("import numpy") - bare, seconds(CORE) - bare
     print(f"import of the core   {1000 * core:5.0f} ms  ({core / numpy:.2f} of numpy's {1000 * numpy:.0f} ms)")
-    print(
-        f"memory with the core {memory(CORE):5.1f} MiB (bare interpreter {memory('pass'):.1f}, numpy {memory('import numpy'):.1f})"
-    )
+    beside = f"bare interpreter {memory('pass'):.1f}, numpy {memory('import numpy'):.1f}"
+    print(f"memory with the core {memory(CORE):5.1f} MiB ({beside})")
 
 
 if __name__ == "__main__":
