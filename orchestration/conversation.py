@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
+from orchestration.agent import Agent
 from orchestration.memory import SlidingWindowMemory
 from orchestration.models.model import Message, Role, TextDelta, ToolCall
 from orchestration.panel import UtteranceRole
@@ -125,7 +126,7 @@ class Conversation:
             text = f"(unclear) {text}"
         self._memory.add(Message(Role.USER, text))
         reply = self._reply = _Reply(self.room.id, turn)
-        reply.utterance = self._channel.say(self._words_of(reply), reply_to=turn)
+        reply.utterance = self._channel.say(self._words_of(reply, agent), reply_to=turn)
         self._noted(reply.utterance, "reply", ())
         reply.over = self._group.create_task(self._follow(reply, reply.utterance))
 
@@ -137,11 +138,8 @@ class Conversation:
         self._channel.stop(reply.utterance, "superseded")
         await self.settled()
 
-    async def _words_of(self, reply: _Reply) -> AsyncGenerator[str, None]:
+    async def _words_of(self, reply: _Reply, agent: Agent) -> AsyncGenerator[str, None]:
         """The agent's answer, as it is made."""
-        agent = self.room.talker
-        if agent is None:
-            return
         _MADE.set(reply)
 
         def ended(call: ToolCall, result: Message) -> None:

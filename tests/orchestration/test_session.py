@@ -322,6 +322,21 @@ def test_a_ledger_that_is_away_does_not_keep_the_runtime_from_closing(caplog: py
     run(main())
 
 
+def test_a_room_that_does_not_close_is_broken_off(caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck(Channel):
+        async def __aexit__(self, *error: Any) -> None:
+            await super().__aexit__(*error)
+            await asyncio.sleep(1000)
+
+    async def main() -> None:
+        async with made(channels=lambda _: Stuck()) as runtime:
+            await runtime.enter("lobby")
+        assert now() == LAST_WORDS
+
+    run(main())
+    assert "room lobby did not close within 15 s and is broken off" in caplog.text
+
+
 # -- what goes wrong
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from delivery import WaitForIdle
-from orchestration import Agent, Speech
+from orchestration import Agent, Runtime, Speech
 from orchestration.models.scripted import Intent, Scripted
 from orchestration.room import Room
 from orchestration.speech import hints
 from tests.orchestration.models.double import Double
-from tests.voice.doubles import Recognizer, Synthesizer, Vad
+from tests.voice.doubles import FakeLeg, Recognizer, Synthesizer, Vad
 from voice.clock import run
 
 
@@ -65,6 +65,24 @@ def test_a_provider_that_cannot_be_loaded_says_so_itself() -> None:
 def test_a_channel_needs_engines_that_are_loaded() -> None:
     with pytest.raises(RuntimeError, match=r"Speech.prepare\(\) must be awaited"):
         Speech().channel(room())
+
+
+def test_a_runtime_prepares_them_once_and_its_rooms_share_them() -> None:
+    stt = Recognizer()
+
+    async def main() -> None:
+        runtime = Runtime(state=None, speech=Speech(stt, Synthesizer(), Vad()))
+        async with runtime:
+            for name in ("lobby", "attic"):
+                session = await runtime.enter(name)
+                leg = FakeLeg("ann")
+                serving = asyncio.create_task(session.serve(leg))
+                await asyncio.sleep(1)
+                leg.end(hung_up=True)
+                assert await serving
+        assert len(stt.streams) == 2
+
+    run(main())
 
 
 def test_a_script_tells_what_callers_may_say() -> None:
