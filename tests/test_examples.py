@@ -1,0 +1,157 @@
+"""Every example is loaded as the command line loads it, and its main job is played in virtual time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from delivery import Status
+from orchestration import Runtime
+from orchestration.models.scripted import Scripted
+from orchestration.simulation import SimulatedCall, simulate
+from orchestration.target import load
+from voice.clock import run
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+TICK = 0.02
+Job = Callable[[SimulatedCall], Awaitable[None]]
+
+
+@pytest.fixture
+def loaded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    """The Runtime of an example, which leaves nothing behind in the interpreter."""
+    path: Path = request.param
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.delitem(sys.modules, path.stem, raising=False)
+    runtime = load(str(path))
+    monkeypatch.setitem(sys.modules, path.stem, sys.modules[path.stem])
+    return runtime
+
+
+def play(runtime: Runtime, job: Job) -> None:
+    async def main() -> None:
+        async with simulate(runtime) as call:
+            await job(call)
+
+    run(main())
+
+
+async def statuses(call: SimulatedCall) -> list[Status]:
+    await call.silence(1)
+    return [entry.status for entry in await call.runtime.ledger.entries(call.room, list(Status))]
+
+
+def each(*names: str) -> pytest.MarkDecorator:
+    chosen = [path for path in EXAMPLES if not names or path.stem in names]
+    return pytest.mark.parametrize("loaded", chosen, ids=lambda path: path.stem, indirect=True)
+
+
+@each()
+def test_the_agent_greets_and_falls_silent(loaded: Runtime) -> None:
+    assert loaded.orchestration is not None
+    greeting = loaded.orchestration.agents()[0].greeting
+    assert greeting
+
+    async def job(call: SimulatedCall) -> None:
+        line = await call.hears(greeting)
+        assert line.started < TICK
+        await call.silence(30)
+        assert [line.heard for line in call.lines] == [greeting]
+
+    play(loaded, job)
+
+
+@each()
+def test_every_sentence_that_is_shown_is_understood(loaded: Runtime) -> None:
+    assert loaded.orchestration is not None
+    brain = loaded.orchestration.agents()[0].model
+    if not isinstance(brain, Scripted):
+        pytest.skip("a model that shows no sentences")
+
+    async def job(call: SimulatedCall) -> None:
+        await call.silence(10)
+        for sentence in brain.examples():
+            heard = len(call.lines)
+            await call.say(sentence)
+            await call.silence(60)
+            assert len(call.lines) > heard, f"{sentence!r} was not answered"
+            assert call.lines[heard].heard not in brain.fallback, f"{sentence!r} was not understood"
+
+    play(loaded, job)
+
+
+@each("demo")
+def test_demo_the_talk_goes_on_and_the_result_is_told_in_silence(loaded: Runtime) -> None:
+    async def job(call: SimulatedCall) -> None:
+        await call.hears("look into electric cars")
+        _, asked = await call.say("look into electric cars")
+        answer = await call.hears("I am on it")
+        assert answer.started == pytest.approx(asked + 0.6 + 0.25, abs=TICK)  # the turn's silence, an analyst's grace
+        await call.say("what time is it in rome")
+        await call.hears("In Rome it is")
+        await call.say("what is two plus three")
+        await call.hears("is 5")
+        result = await call.hears("what my analysts found")
+        assert result.started == pytest.approx(call.floor_opened(before=result) + 1.0, abs=TICK)
+        await call.hears("their batteries last ten years")
+        await call.hears("break even after five years.")
+        await call.silence(60)
+        assert await statuses(call) == [Status.HEARD]
+        assert sum("analysts found" in line.heard for line in call.lines) == 1
+
+    play(loaded, job)
+
+
+@each("demo")
+def test_demo_what_was_cut_is_offered_after_the_answer_and_can_be_asked_for(loaded: Runtime) -> None:
+    async def job(call: SimulatedCall) -> None:
+        await call.say("what about heat pumps")
+        cut = await call.hears("three units")
+        begun, _ = await call.interrupt("what is one plus one")
+        answer = await call.hears("1 plus 1 is 2")
+        rest = await call.hears("a third of that.")
+        assert cut.ended is not None
+        assert cut.ended - begun <= 0.12
+        assert cut.started < answer.started < rest.started
+        told = f"{cut.heard} {rest.heard.removeprefix('As I was saying: ')}"
+        assert told.count("three units of heat for one of power") == 1
+        assert await statuses(call) == [Status.HEARD]
+        await call.say("say that again")
+        again = await call.hears("a third of that.")
+        assert "three units of heat for one of power" in again.heard
+
+    play(loaded, job)
+
+
+@each("demo")
+def test_demo_who_hangs_up_hears_the_result_on_coming_back(loaded: Runtime) -> None:
+    async def job(call: SimulatedCall) -> None:
+        await call.say("please look into night trains for me")
+        await call.hears("on it")
+        await call.hang_up()
+        await call.silence(30)
+        assert await statuses(call) == [Status.QUEUED]
+        await call.rejoin()
+        await call.hears("most routes need a subsidy.")
+        assert await statuses(call) == [Status.HEARD]
+
+    play(loaded, job)
+
+
+@each("demo")
+def test_demo_work_can_be_asked_about_and_dropped(loaded: Runtime) -> None:
+    async def job(call: SimulatedCall) -> None:
+        await call.say("find out about wind power")
+        await call.hears("on it.")
+        await call.interrupt("how is it going")
+        await call.hears("wind power")
+        await call.interrupt("forget it")
+        await call.hears("wind power")
+        await call.silence(60)
+        assert set(await statuses(call)) <= {Status.CANCELLED}
+        assert not any("analysts found" in line.heard for line in call.lines)
+
+    play(loaded, job)
