@@ -108,11 +108,6 @@ class Conversation:
         reply.carried += (delivery,)
         return True
 
-    async def settled(self) -> None:
-        """Wait until what was heard of a reply that ended is remembered, and told of the deliveries in it."""
-        if self._reply and self._reply.over:
-            await asyncio.shield(self._reply.over)
-
     # -- replies
 
     async def _answer(self, turn: Turn) -> None:
@@ -133,10 +128,10 @@ class Conversation:
     async def _end_reply(self) -> None:
         """A new turn is answered instead of an old one; what was heard of the old reply is remembered first."""
         reply = self._reply
-        if reply is None or reply.utterance is None:
+        if reply is None or reply.utterance is None or reply.over is None:
             return
         self._channel.stop(reply.utterance, "superseded")
-        await self.settled()
+        await asyncio.shield(reply.over)
 
     async def _words_of(self, reply: _Reply, agent: Agent) -> AsyncGenerator[str, None]:
         """The agent's answer, as it is made."""

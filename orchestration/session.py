@@ -132,7 +132,6 @@ class Session:
         for utterance, _, _ in list(self._utterances.values()):
             self.channel.stop(utterance, "hang_up")
             await utterance
-        await self.conversation.settled()
 
     def failed(self, error: Exception) -> None:
         """It is over, or never began: whoever waits for it is told."""

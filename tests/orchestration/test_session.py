@@ -25,6 +25,7 @@ from voice.cascade import CascadeChannel
 from voice.clock import now, run
 from voice.events import Turn
 from voice.leg import Leg
+from voice.simulated import SimulatedChannel
 
 STORY = "one two three four five six seven eight nine ten eleven twelve."
 """Twelve words of 0.3 s."""
@@ -63,6 +64,8 @@ class Channel(CascadeChannel):
         async for turn in super().turns():
             if self.fails == "turns":
                 raise OSError("a bug")
+            if self.fails == "end":
+                return
             yield turn
 
 
@@ -335,6 +338,38 @@ def test_a_room_that_does_not_close_is_broken_off(caplog: pytest.LogCaptureFixtu
 
     run(main())
     assert "room lobby did not close within 15 s and is broken off" in caplog.text
+
+
+def test_a_channel_that_has_no_more_turns_ends_the_talk() -> None:
+    fails.append("end")
+
+    async def script(house: House) -> None:
+        ann = await house.join()
+        await ann.say("hello", 2)
+        await asyncio.wait([house.calls["ann"]])
+        assert house.runtime.session("lobby") is None
+        assert failures == {}
+
+    play(script)
+
+
+@pytest.mark.parametrize("said", ["delivery", "reply"])
+def test_closing_does_not_wait_for_the_end_of_what_is_said(said: str) -> None:
+    async def script(house: House) -> None:
+        session = await house.runtime.enter("lobby")
+        assert isinstance(session.channel, SimulatedChannel)
+        ann = session.channel.join("ann")
+        receipt = await house.runtime.deliver("lobby", STORY, strategy="immediate" if said == "delivery" else None)
+        if said == "reply":
+            await ann.say("tell")
+        await ann.hears("five")
+        closing = now()
+        await house.runtime.close_room("lobby")
+        assert now() == closing
+        assert not (await receipt.status()).terminal
+        assert ann.lines[-1].heard.endswith("five")
+
+    play(script, made(channels=lambda _: SimulatedChannel()))
 
 
 # -- what goes wrong
