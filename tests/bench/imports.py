@@ -1,7 +1,7 @@
 """What it costs to import the core: `python -m tests.bench.imports` prints time and memory, each in a fresh process.
 
-Beside numpy, which the core does not load, in the same run; what a bare interpreter takes is taken off. The best of
-several runs: whatever else the machine does can only make it slower.
+Beside numpy, which the core does not load, in the same run. The time is the best of several runs (whatever else the
+machine does can only make it slower), less a bare interpreter's; the memory is the whole process's at its largest.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def dearest(statement: str, number: int = 8) -> list[tuple[float, str]]:
 
 def main() -> None:
     rows = list(costs())
-    _, bare, empty = rows[0]
+    _, bare, _ = rows[0]
     numpy = rows[-1][1] - bare
     print(f"{'':<36}{'wall':>10}{'of numpy':>10}{'memory':>12}")
     for name, seconds, mebibytes in rows:
         ratio = (seconds - bare) / numpy
-        print(f"{name:<36}{(seconds - bare) * 1000:>7.0f} ms{ratio:>10.2f}{mebibytes - empty:>8.1f} MiB")
-    print(f"a bare interpreter: {bare * 1000:.0f} ms, {empty:.1f} MiB, taken off above")
+        print(f"{name:<36}{(seconds - bare) * 1000:>7.0f} ms{ratio:>10.2f}{mebibytes:>8.1f} MiB")
+    print(f"a bare interpreter's {bare * 1000:.0f} ms are taken off above")
     print("dearest modules of the Runtime: ", end="")
     print(", ".join(f"{name} {ms:.0f} ms" for ms, name in dearest(STATEMENTS["from orchestration import Runtime"])))
 
