@@ -184,6 +184,8 @@ def test_dbos_gets_sub_seconds_from_any_sqlite(tmp_path: Path) -> None:
 
 
 def test_our_loop_keeps_its_executor_and_dbos_its_threads(tmp_path: Path) -> None:
+    before = {thread.name for thread in threading.enumerate()}
+
     async def script(engine: LocalEngine) -> None:
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(int)
@@ -194,7 +196,7 @@ def test_our_loop_keeps_its_executor_and_dbos_its_threads(tmp_path: Path) -> Non
         assert loop._default_executor is executor  # type: ignore[attr-defined]
         await engine.aclose()
         assert await asyncio.to_thread(lambda: 42) == 42
-        names = {thread.name for thread in threading.enumerate()} - {"MainThread"}
+        names = {thread.name for thread in threading.enumerate()} - before
         assert {name for name in names if not name.startswith("asyncio_")} == set()
 
     play(LocalEngine(tmp_path / "tasks.db"), script)

@@ -115,7 +115,8 @@ def test_without_a_grammar_it_guesses(recognizer: SpeechRecognizer) -> None:
 
     *partials, final = run(main())
     assert isinstance(final, Final)
-    assert final.text == OUT[1]
+    understood = set(final.text.split()) & set(OUT[1].split())
+    assert len(understood) >= 0.7 * len(set(OUT[1].split())), final.text
     assert final.confidence < 0.5
     assert not final.rejected
     assert partials
