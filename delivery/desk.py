@@ -7,14 +7,16 @@ as heard when the receipts say so. If another process takes the room over, the d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
-from delivery.ledger import Delivery, Entry, FencedError, Ledger, LedgerError, Move, SpeakAs, Status
+from delivery.ledger import Delivery, Entry, FencedError, Ledger, LedgerError, Move, Status
 from delivery.message import Message
+from delivery.pending import UNATTENDED
 from delivery.scheduler import Scheduler
 from delivery.signals import (
     Action,
@@ -41,38 +43,31 @@ from delivery.signals import (
     Withdrawn,
 )
 from delivery.strategies import read
+from delivery.wording import Before, Refuse, unchanged, worded
 from delivery.words import Verbatim, Words
+from delivery.writer import RETRY, Note, Writer
+from voice.alarm import Alarm
 from voice.channel import Channel, Utterance
 from voice.events import Deafened, Event, Joined, Left, SpeakingHeard, TurnEnded
-from voice.floor import FloorChanged
+from voice.floor import Blocker, FloorChanged, FloorState, FloorView
 
 log = logging.getLogger("sottovoce.desk")
 
-RETRY = 1.0
-"""Seconds until something that failed (the ledger, a wording) is tried again."""
+__all__ = ["After", "Before", "Desk", "Refuse", "Watcher", "unchanged", "unnoticed"]
+
 REFRESH = 5.0
 """Seconds after which the table is read again without a hint: the hint may be lost, the table is the truth."""
-ENDED = 1024
-"""Ids of ended deliveries that are remembered, so that a read of the table that was under way revives none."""
-WORDING_TIMEOUT = 10.0
-"""Seconds an agent may take to put a delivery into words; after that it is read out as it stands."""
+CLOSING = 2.0
+"""Seconds a closing desk gives the voice, the ledger and the hooks to finish; what is missed then is owed again."""
+FORGOTTEN = 1024
+"""How many ids that were cancelled before they were here are remembered."""
 
-
-class Refuse(Exception):  # noqa: N818 - it is an answer, not an error
-    """Raised by a hook: this delivery shall not be spoken; the message is the reason."""
-
-
-Before = Callable[[Delivery], Awaitable[str]]
-"""Called before a delivery is first spoken; returns what shall be said, or raises `Refuse`."""
 After = Callable[[Settled], Awaitable[None]]
 """Called when a delivery came to its end."""
 Watcher = Callable[[Delivery, Status, str, int], None]
 """Told of every step in a delivery's life: (delivery, status, reason, heard characters)."""
 
-
-async def unchanged(delivery: Delivery) -> str:
-    """What is delivered is what is said."""
-    return delivery.content
+T = TypeVar("T")
 
 
 async def unnoticed(settled: Settled) -> None:
@@ -80,7 +75,10 @@ async def unnoticed(settled: Settled) -> None:
 
 
 class Desk:
-    """Use as `async with`: inside, the room's open deliveries are being delivered over `channel`."""
+    """Use as `async with`: inside, the room's open deliveries are being delivered over `channel`.
+
+    At its end it falls silent at once; what was heard until then is written down.
+    """
 
     def __init__(
         self,
@@ -112,25 +110,35 @@ class Desk:
         self._hearing: set[str] = set()
         self._utterances: dict[str, Utterance] = {}
         self._messages: dict[str, str] = {}
+        self._opener: Utterance | None = None
         self._deliveries: dict[str, Delivery] = {}
-        self._ended: deque[str] = deque(maxlen=ENDED)
-        self._writes: asyncio.Queue[Record | Settled | Interrupted] = asyncio.Queue()
+        """Those that were picked up, until their end is durable."""
+        self._ended: set[str] = set()
+        """Those whose end became durable while the table was being read: that reading may still show them as queued."""
+        self._cancelled: deque[str] = deque(maxlen=FORGOTTEN)
+        self._wordings: dict[str, str] = {}
+        """What hook and agent made of a delivery that could not be reserved yet: they are asked once."""
+        self._writer = Writer(room, epoch, ledger, self._note, self._lose)
         self._stale = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
         self._group: asyncio.TaskGroup
         self._unlisten: list[Callable[[], None]] = []
+        self._preparing: set[asyncio.Task[None]] = set()
+        self._following: set[asyncio.Task[None]] = set()
+        self._after_hooks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        self._alarm = Alarm(self._ring)
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
         self._unlisten = [self._channel.listen(self._hear), self._ledger.subscribe(self._notice)]
-        self._hearing = set(self._channel.callers)
-        now = self._loop.time()
+        now, floor = self._loop.time(), self._channel.floor
+        self._hearing = set() if floor.state is FloorState.EMPTY else set(self._channel.callers)
         self._handle(Audience(frozenset(self._hearing)), now)
-        self._handle(FloorMoved(self._channel.floor), now)
+        self._handle(FloorMoved(floor), now)
         self._stale.set()
-        self._tasks = [self._group.create_task(self._write()), self._group.create_task(self._refresh())]
+        self._writing = self._group.create_task(self._writer.run())
+        self._reading = self._group.create_task(self._refresh())
         return self
 
     async def __aexit__(
@@ -138,17 +146,24 @@ class Desk:
     ) -> None:
         for stop in self._unlisten:
             stop()
-        if self._timer is not None:
-            self._timer.cancel()
-        if kind is None:
-            await self._writes.join()
-        for task in self._tasks:
-            task.cancel()
-        await self._group.__aexit__(kind, error, trace)
+        try:
+            if not self.lost.is_set() and not self._writing.done() and not self._writing.cancelling():
+                await self._finish()
+        finally:
+            self._alarm.set(None)
+            for task in (*self._preparing, *self._following, *self._after_hooks, self._writing, self._reading):
+                task.cancel()
+            if not isinstance(error, asyncio.CancelledError):
+                kind = error = trace = None  # the group would wrap what is raised inside `async with` in a group
+            await self._group.__aexit__(kind, error, trace)
 
     def cancel(self, id: str) -> None:
         """The delivery is not wanted any more; if it is being spoken, it stops."""
-        self._handle(Withdrawn(id), self._loop.time())
+        if id in self._deliveries:
+            self._handle(Withdrawn(id), self._loop.time())
+        else:
+            self._cancelled.append(id)
+            self._stale.set()
 
     def carry(self, id: str, heard: bool | None = None) -> None:
         """The agent's reply carries the delivery; `heard` (at the reply's end): whether it was heard whole."""
@@ -157,6 +172,23 @@ class Desk:
     def reason(self, id: str) -> str:
         """Why the delivery waits ("": it is being spoken, or is not here)."""
         return self._scheduler.reason(id) if self._scheduler.known(id) else ""
+
+    async def _finish(self) -> None:
+        """Fall silent, and write down what was heard until then."""
+        now = self._loop.time()
+        self._handle(FloorMoved(FloorView(FloorState.EMPTY, Blocker.NOBODY, now)), now)
+        self._hush("stopped")
+        for task in self._preparing:
+            task.cancel()
+        try:
+            async with asyncio.timeout(CLOSING):
+                while self._following:
+                    await asyncio.wait(self._following)
+                await self._writer.join()
+                while self._after_hooks:
+                    await asyncio.wait(self._after_hooks)
+        except TimeoutError:
+            log.warning("room %s: closed before all was written; what was not is owed again", self.room)
 
     # -- what happens
 
@@ -182,30 +214,28 @@ class Desk:
         if room in (self.room, "*"):
             self._stale.set()
 
-    def _tick(self) -> None:
-        self._handle(None, self._loop.time())
+    def _ring(self) -> None:
+        due = self._scheduler.deadline()
+        now = self._loop.time()
+        self._handle(None, now if due is None else max(now, due))
 
     def _handle(self, event: SchedulerEvent | None, at: float) -> None:
         """Hand an event to the scheduler and do what it asks; events that this causes wait their turn."""
+        if self.lost.is_set():
+            return
         self._events.append((event, at))
-        if self._handling or self.lost.is_set():
+        if self._handling:
             return
         self._handling = True
         try:
-            while self._events:
+            while self._events and not self.lost.is_set():
                 event, at = self._events.popleft()
                 actions = self._scheduler.expire(at) if event is None else self._scheduler.handle(event, at)
                 for action in actions:
                     self._do(action)
         finally:
             self._handling = False
-        self._set_timer()
-
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        deadline = self._scheduler.deadline()
-        self._timer = None if deadline is None else self._loop.call_at(deadline, self._tick)
+        self._alarm.set(self._scheduler.deadline())
 
     # -- what is to be done
 
@@ -217,24 +247,39 @@ class Desk:
                 if utterance := self._utterances.get(message):
                     self._channel.stop(utterance, reason)
             case Ask():
-                opener = self._channel.say(self._words.opener())
-                if self._spoken:
-                    self._spoken(opener, None)
+                self._opener = self._channel.say(self._guarded(self._words.opener, Verbatim().opener()))
+                self._tell_spoken(self._opener, None)
             case Fold(delivery):
-                taken = self._words.fold([delivery])
+                taken = self._guarded(lambda: self._words.fold([delivery]), False)
                 self._handle(FoldAnswered(delivery.id, taken), self._loop.time())
             case Prepare(delivery, wording):
-                self._group.create_task(self._prepare(delivery, wording))
+                self._start(self._preparing, self._prepare(delivery, wording))
             case Record() | Settled() | Interrupted():
-                self._writes.put_nowait(action)
+                self._writer.put(action)
+
+    def _start(self, among: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+        task = self._group.create_task(work)
+        among.add(task)
+        task.add_done_callback(among.discard)
+
+    def _guarded(self, ask: Callable[[], T], otherwise: T) -> T:
+        """What others say; if they fail, the room's deliveries go on."""
+        try:
+            return ask()
+        except Exception:
+            log.exception("room %s: whoever was asked or told failed", self.room)
+            return otherwise
+
+    def _tell_spoken(self, utterance: Utterance, message: Message | None) -> None:
+        if spoken := self._spoken:
+            self._guarded(lambda: spoken(utterance, message), None)
 
     def _speak(self, message: Message) -> None:
         utterance = self._channel.say(message.text, to=message.to, over=message.over)
         self._utterances[message.id] = utterance
         self._messages[utterance.id] = message.id
-        if self._spoken:
-            self._spoken(utterance, message)
-        self._group.create_task(self._follow(message, utterance))
+        self._start(self._following, self._follow(message, utterance))
+        self._tell_spoken(utterance, message)
 
     async def _follow(self, message: Message, utterance: Utterance) -> None:
         await utterance
@@ -242,51 +287,55 @@ class Desk:
         cut = "unconfirmed" if not utterance.confirmed else (utterance.interrupted_by or "")
         self._handle(SpeechOver(message.id, utterance.heard_chars, utterance.complete, cut), self._loop.time())
 
+    def _hush(self, reason: str) -> None:
+        for utterance in list(self._utterances.values()):
+            self._channel.stop(utterance, reason)
+        if self._opener is not None:
+            self._channel.stop(self._opener, reason)
+
     async def _prepare(self, delivery: Delivery, wording: str | None) -> None:
+        """Settle what is to be spoken, and reserve the delivery."""
+        id = delivery.id
+        wording = wording or self._wordings.get(id)
         try:
             if wording is None:
-                wording = await self._wording(delivery)
-            await self._ledger.move(self.room, self._epoch, [Move(delivery.id, Status.RESERVED, wording=wording)])
+                wording = await worded(delivery, self._before, self._words)
         except Refuse as refusal:
-            self._handle(Refused(delivery.id, str(refusal)), self._loop.time())
-        except FencedError as error:
-            self._lose(error)
+            return self._handle(Refused(id, _printable(refusal)), self._loop.time())
         except Exception as error:
-            log.warning("room %s: delivery %s is not ready: %s", self.room, delivery.id, error)
-            now = self._loop.time()
-            self._handle(NotReady(delivery.id, now + RETRY), now)
-        else:
-            self._watch(delivery, Status.RESERVED)
-            self._handle(Ready(delivery.id, wording), self._loop.time())
+            return self._not_ready(delivery, error, f"{type(error).__name__}: {_printable(error)}")
+        try:
+            await self._ledger.move(self.room, self._epoch, [Move(id, Status.RESERVED, wording=wording)])
+        except FencedError as error:
+            return self._lose(error)
+        except LedgerError as error:
+            self._wordings[id] = wording
+            return self._not_ready(delivery, error)
+        except ValueError as error:
+            return self._not_ready(delivery, error, _printable(error))
+        self._wordings.pop(id, None)
+        self._watch(delivery, Status.RESERVED)
+        return self._handle(Ready(id, wording), self._loop.time())
 
-    async def _wording(self, delivery: Delivery) -> str:
-        """What is to be spoken, settled once. An agent that fails or dawdles does not keep a result back."""
-        text = await self._before(delivery)
-        if delivery.speak_as is SpeakAs.AGENT and text == delivery.content:
-            try:
-                async with asyncio.timeout(WORDING_TIMEOUT):
-                    text = "".join([piece async for piece in self._words.word([delivery])])
-            except Exception as error:
-                log.warning("room %s: delivery %s is read out as it stands: %r", self.room, delivery.id, error)
-        if not text.strip():
-            raise Refuse("there is nothing to say")
-        return text
+    def _not_ready(self, delivery: Delivery, error: Exception, fault: str = "") -> None:
+        log.warning("room %s: delivery %s is not ready: %r", self.room, delivery.id, error)
+        now = self._loop.time()
+        self._handle(NotReady(delivery.id, now + RETRY, fault), now)
 
     # -- the ledger
 
     async def _refresh(self) -> None:
         """Pick up what any process has put into the ledger for this room."""
-        while True:
-            try:
+        while not self.lost.is_set():
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REFRESH):
                     await self._stale.wait()
-            except TimeoutError:
-                pass
             self._stale.clear()
+            self._ended.clear()
             try:
                 entries = await self._ledger.entries(self.room, [Status.QUEUED])
-            except LedgerError as error:
-                log.warning("room %s: cannot read the ledger, trying again: %s", self.room, error)
+            except Exception as error:
+                log.warning("room %s: cannot read the ledger, trying again: %r", self.room, error)
                 await asyncio.sleep(RETRY)
                 self._stale.set()
                 continue
@@ -296,64 +345,59 @@ class Desk:
     def _submit(self, entry: Entry) -> None:
         delivery = entry.delivery
         if delivery.id in self._deliveries or delivery.id in self._ended:
-            return
+            return None
         self._deliveries[delivery.id] = delivery
+        if delivery.id in self._cancelled:
+            return self._reject(entry, Status.CANCELLED, "cancelled")
         try:
             strategy = read(delivery.strategy)
-        except ValueError as error:
-            self._writes.put_nowait(Record((Move(delivery.id, Status.DEAD, reason=str(error)),)))
-            return
-        self._watch(delivery, Status.QUEUED, heard=entry.heard_chars)
+        except Exception as error:
+            return self._reject(entry, Status.DEAD, _printable(error))
         self._handle(Submitted(entry, strategy), self._loop.time())
+        return self._watch(delivery, Status.QUEUED, heard=entry.heard_chars)
 
-    async def _write(self) -> None:
-        """Write the scheduler's records in order; what follows from one happens once it is durable."""
-        while True:
-            item = await self._writes.get()
-            try:
-                match item:
-                    case Record(moves):
-                        await self._record(moves)
-                    case Interrupted(delivery, heard, _, cut):
-                        self._watch(delivery, Status.QUEUED, cut, len(heard))
-                    case Settled():
-                        await self._settle(item)
-            finally:
-                self._writes.task_done()
+    def _reject(self, entry: Entry, status: Status, reason: str) -> None:
+        """It ends before it has begun."""
+        text = entry.delivery.content if entry.wording is None else entry.wording
+        heard, rest = text[: entry.heard_chars], text[entry.heard_chars :]
+        self._writer.put(Record((Move(entry.delivery.id, status, reason=reason),)))
+        waits = {UNATTENDED: entry.age}
+        self._writer.put(Settled(entry.delivery, status, reason, heard, rest, entry.age, waits))
 
-    async def _record(self, moves: tuple[Move, ...]) -> None:
-        while not self.lost.is_set():
-            try:
-                await self._ledger.move(self.room, self._epoch, moves)
-            except FencedError as error:
-                self._lose(error)
-            except LedgerError as error:
-                log.warning("room %s: cannot write the ledger, trying again: %s", self.room, error)
-                await asyncio.sleep(RETRY)
-            else:
+    def _note(self, note: Note) -> None:
+        """This is durable now."""
+        match note:
+            case Record(moves):
                 for move in moves:
                     if move.status is Status.SPEAKING and (delivery := self._deliveries.get(move.id)):
                         self._watch(delivery, Status.SPEAKING, heard=move.heard_chars or 0)
-                return
+            case Interrupted(delivery, heard, _, cut):
+                self._watch(delivery, Status.QUEUED, cut, len(heard))
+            case Settled(delivery, status, reason, heard):
+                self._deliveries.pop(delivery.id, None)
+                self._wordings.pop(delivery.id, None)
+                self._ended.add(delivery.id)
+                self._watch(delivery, status, reason, len(heard))
+                self._start(self._after_hooks, self._tell_after(note))
 
-    async def _settle(self, settled: Settled) -> None:
-        if self.lost.is_set():
-            return
-        self._deliveries.pop(settled.delivery.id, None)
-        self._ended.append(settled.delivery.id)
-        self._watch(settled.delivery, settled.status, settled.reason, len(settled.heard))
+    async def _tell_after(self, settled: Settled) -> None:
         try:
             await self._after(settled)
         except Exception:
             log.exception("room %s: the hook after delivery %s failed", self.room, settled.delivery.id)
 
     def _watch(self, delivery: Delivery, status: Status, reason: str = "", heard: int = 0) -> None:
-        if self._watcher is not None:
-            self._watcher(delivery, status, reason, heard)
+        if (watcher := self._watcher) and not self.lost.is_set():
+            self._guarded(lambda: watcher(delivery, status, reason, heard), None)
 
     def _lose(self, error: FencedError) -> None:
         """Another process owns the room: fall silent, write nothing more."""
-        log.warning("room %s: %s", self.room, error)
-        self.lost.set()
-        for utterance in list(self._utterances.values()):
-            self._channel.stop(utterance, "lost")
+        if not self.lost.is_set():
+            log.warning("room %s: %s", self.room, error)
+            self.lost.set()
+            self._hush("lost")
+
+
+def _printable(error: Exception) -> str:
+    """What an error says, as text that can be stored."""
+    return str(error).encode(errors="replace").decode()

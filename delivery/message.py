@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_BLANK = re.compile(r"\s*")
+_REST_OF_WORD = re.compile(r"[^\w\s]*\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Characters `start` to `end` of the message are characters `offset` onward of the delivery's wording."""
+    """Characters `start` to `end` of the message are characters `offset` onward of the delivery's wording.
+
+    `before` is how much of the wording was heard before this message.
+    """
 
     delivery: str
     start: int
     end: int
     offset: int
+    before: int = 0
 
     def heard(self, chars: int) -> int:
         """How much of the delivery's wording was heard when `chars` characters of the message were."""
-        return self.offset + min(max(chars - self.start, 0), self.end - self.start)
+        return self.before if chars <= self.start else self.offset + min(chars, self.end) - self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +61,19 @@ def compose(
     text = ""
     parts = []
     for piece in pieces:
-        offset = piece.heard + _blank(piece.wording[piece.heard :])
+        offset = rest(piece.wording, piece.heard)
         if text:
             text += separator
         if piece.heard:
             text += resuming
         start = len(text)
         text += piece.wording[offset:]
-        parts.append(Part(piece.delivery, start, len(text), offset))
+        parts.append(Part(piece.delivery, start, len(text), offset, piece.heard))
     return Message(id, text, tuple(parts), to, over)
 
 
-def _blank(text: str) -> int:
-    """How many white characters `text` begins with."""
-    return len(text) - len(text.lstrip())
+def rest(wording: str, heard: int) -> int:
+    """Where `wording` goes on once `heard` characters were heard: white space, and what clings to the last word heard
+    (a full stop, a bracket), are not spoken on their own."""
+    found = (_REST_OF_WORD if heard else _BLANK).match(wording, heard)
+    return found.end() if found else heard

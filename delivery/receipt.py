@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
 from delivery.ledger import Entry, Ledger, LedgerError, Status
+
+REFRESH = 5.0
+"""Seconds after which the ledger is read again without a hint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,8 @@ class Outcome:
 class Receipt:
     """Awaiting it gives the `Outcome`, once the delivery has come to its end. An interruption is no end.
 
-    It reads the ledger, so it can be made for any id at any time, also by another process.
+    It reads the ledger, so it can be made for any id at any time, also by another process; and it reads it again every
+    few seconds, as a hint may be lost. Raises LedgerError when it cannot; awaiting it once more is fine.
     """
 
     def __init__(self, id: str, ledger: Ledger) -> None:
@@ -65,7 +70,9 @@ class Receipt:
         stop = self._ledger.subscribe(notice)
         try:
             while not (entry := await self.entry()).status.terminal:
-                await changed.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(REFRESH):
+                        await changed.wait()
                 changed.clear()
         finally:
             stop()

@@ -7,13 +7,14 @@ Times are seconds of the caller's clock; `deadline()` says when `expire` must be
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from delivery.ledger import Delivery, Entry, Move, OnInterrupt, SpeakAs, Status
-from delivery.message import Message, Piece, compose
+from delivery.ledger import Move, OnInterrupt, SpeakAs, Status
+from delivery.line import Line
+from delivery.message import Piece, compose
+from delivery.pending import Pending, Spoken
 from delivery.signals import (
     Action,
     Ask,
@@ -38,54 +39,17 @@ from delivery.signals import (
     TurnOver,
     Withdrawn,
 )
-from delivery.strategies import Strategy
 from voice.floor import Blocker, FloorState, FloorView
 
-NOBODY_YET = FloorView(FloorState.EMPTY, Blocker.NOBODY, 0.0)
-BUFFER = "buffer"
-QUEUE = "queue"
-ADDRESSEE = "addressee_absent"
-_UNCOUNTED = frozenset({"hang_up", "priority", "over", "stopped"})
+PAUSE = 1.0
+"""Seconds until what failed, or was turned away before its first word, is spoken again; four times that after each
+further failure, so that a voice that is away for some seconds does not use up all tries."""
+_OURS = frozenset({"priority", "over", "cancelled", "superseded"})
+"""Cuts that the scheduler asked for."""
+_UNCOUNTED = _OURS | {"hang_up", "stopped"}
 """Cuts that say nothing against a delivery: they do not count towards setting it aside."""
-
-
-@dataclass(slots=True, eq=False)
-class _Item:
-    """A delivery as it waits or is spoken."""
-
-    delivery: Delivery
-    strategy: Strategy
-    seq: int
-    arrived: float
-    waits_before: dict[str, float]
-    wording: str | None
-    heard: int
-    attempts: int
-    ready: bool = False
-    preparing: bool = False
-    retry_at: float = float("-inf")
-    next: bool = False
-    """Spoken as soon as the floor opens, without a buffer: it was folded, asked for the floor, or cut in."""
-    message: str | None = None
-    end_as: Status | None = None
-    """What becomes of it when its speech is cut: it was cancelled or superseded meanwhile."""
-
-    @property
-    def order(self) -> tuple[int, int]:
-        return (-self.delivery.priority, self.seq)
-
-    @property
-    def text(self) -> str:
-        return self.delivery.content if self.wording is None else self.wording
-
-    @property
-    def expires(self) -> float | None:
-        return None if self.delivery.ttl is None or self.message else self.arrived + self.delivery.ttl
-
-    def overdue(self, now: float) -> bool:
-        """It has waited so long that the agent may ask for the floor."""
-        wait = self.delivery.max_wait
-        return wait is not None and now >= self.arrived + wait
+_BROKEN = frozenset({"failed", "unconfirmed"})
+"""Nobody cut it; the voice failed, or its receipts did not come."""
 
 
 @dataclass(slots=True)
@@ -96,22 +60,14 @@ class Scheduler:
     tries: int = 3
     record_every: float = 0.5
     """Seconds between writes of what has been heard so far; the house plan's figure."""
-    _now: float = float("-inf")
-    _floor: FloorView = NOBODY_YET
-    _hearing: frozenset[str] = frozenset()
-    _carried: dict[str, bool | None] = field(default_factory=dict)
-    _items: dict[str, _Item] = field(default_factory=dict)
-    _queue: list[_Item] = field(default_factory=list)
-    _speaking: dict[str, Message] = field(default_factory=dict)
-    _stopping: set[str] = field(default_factory=set)
-    _recorded: dict[str, float] = field(default_factory=dict)
-    _waits: dict[str, float] = field(default_factory=dict)
+    _line: Line = field(default_factory=Line)
+    _pending: dict[str, Pending] = field(default_factory=dict)
     _ids: Iterator[int] = field(default_factory=count)
 
     def handle(self, event: SchedulerEvent, now: float) -> list[Action]:
         """Take in what happened at `now`; returns what to do, in this order."""
         actions: list[Action] = []
-        self._pass_time(now)
+        self._line.pass_time(now)
         self._expire(actions)
         self._apply(event, actions)
         self._advance(actions)
@@ -120,53 +76,21 @@ class Scheduler:
     def expire(self, now: float) -> list[Action]:
         """The deadline has come."""
         actions: list[Action] = []
-        self._pass_time(now)
-        self._expire(actions)
+        self._line.pass_time(now)
         self._advance(actions)
         return actions
 
     def deadline(self) -> float | None:
         """When `expire` must be called, if nothing happens before."""
-        return min((t for t in self._deadlines() if t > self._now), default=None)
+        return self._line.deadline()
 
     def known(self, id: str) -> bool:
         """Whether the delivery is here, waiting or being spoken."""
-        return id in self._items
+        return id in self._pending
 
     def reason(self, id: str) -> str:
         """Why a delivery that is here is not being spoken now: a floor blocker, `buffer`, `queue`, ... or ""."""
-        item = self._items[id]
-        if item.message:
-            return ""
-        if item.delivery.to is not None and item.delivery.to not in self._hearing:
-            return ADDRESSEE if self._hearing else self._why()
-        if self._floor.open and (self._speaking or (self._queue and self._queue[0] is not item)):
-            return QUEUE
-        return self._why()
-
-    # -- time
-
-    def _why(self) -> str:
-        return self._floor.blocker or (QUEUE if self._speaking else BUFFER)
-
-    def _pass_time(self, now: float) -> None:
-        """Book the time since the last event on what is waited for; one sum for all, so the cost is the same."""
-        if now > self._now:
-            if self._now != float("-inf"):
-                self._waits[self._why()] = self._waits.get(self._why(), 0.0) + now - self._now
-            self._now = now
-
-    def _deadlines(self) -> Iterator[float]:
-        for item in self._queue:
-            if item.expires is not None:
-                yield item.expires
-            yield item.retry_at
-            if (due := self._due(item)) is not None:
-                yield due
-
-    def _expire(self, actions: list[Action]) -> None:
-        for item in [i for i in self._queue if i.expires is not None and i.expires <= self._now]:
-            self._settle(item, Status.EXPIRED, f"not spoken within {item.delivery.ttl:g} s", actions)
+        return self._line.reason(self._pending[id])
 
     # -- events
 
@@ -178,197 +102,183 @@ class Scheduler:
                 self._progress(message, chars, actions)
             case SpeechOver():
                 self._end(event, actions)
-            case Submitted(entry, strategy):
-                self._submit(entry, strategy, actions)
+            case Submitted():
+                self._submit(event, actions)
             case Audience(callers):
-                self._hearing = callers
+                self._line.listened_to_by(callers)
             case TurnOver():
                 self._ask(actions)
             case Withdrawn(id):
                 self._withdraw(id, actions)
-            case Carried(id, heard):
-                self._carried[id] = heard
-                self._settle_carried(id, actions)
+            case Carried():
+                self._carry(event, actions)
             case Ready() | NotReady() | Refused() | FoldAnswered():
                 self._answer(event, actions)
 
-    def _submit(self, entry: Entry, strategy: Strategy, actions: list[Action]) -> None:
-        delivery = entry.delivery
-        if delivery.id in self._items or entry.status.terminal:
+    def _submit(self, event: Submitted, actions: list[Action]) -> None:
+        entry = event.entry
+        if entry.delivery.id in self._pending or entry.status.terminal:
             return
-        item = _Item(
-            delivery=delivery,
-            strategy=strategy,
-            seq=entry.seq,
-            arrived=self._now - entry.age,
-            waits_before=dict(self._waits),
-            wording=entry.wording,
-            heard=entry.heard_chars,
-            attempts=entry.attempts,
-        )
-        self._items[delivery.id] = item
-        insort(self._queue, item, key=lambda i: i.order)
-        if delivery.supersedes is not None:
-            self._supersede(delivery.supersedes, actions)
-        self._settle_carried(delivery.id, actions)
-        if delivery.id in self._items and not item.message:
-            self._offer(item, actions)
-            self._cut_in(item, actions)
+        item = Pending.of(entry, event.strategy, self._line.now)
+        self._pending[item.id] = item
+        self._line.add(item)
+        if item.delivery.supersedes is not None:
+            self._supersede(item, actions)
+        self._settle_carried(item.id, actions)
+        if item.id in self._pending and item.told(item.heard):
+            self._settle(item, Status.HEARD, "", actions)
+        if item.id in self._pending:
+            self._offer([item], actions)
 
-    def _supersede(self, topic: str, actions: list[Action]) -> None:
-        """Of the unspoken deliveries of a topic only the newest stays."""
-        same = sorted((i for i in self._items.values() if i.delivery.supersedes == topic), key=lambda i: i.seq)
-        for item in same[:-1]:
-            if item.message:
-                item.end_as = item.end_as or Status.SUPERSEDED
+    def _supersede(self, new: Pending, actions: list[Action]) -> None:
+        """Of the unspoken deliveries of a topic to the same ear only the newest stays."""
+        topic, to = new.delivery.supersedes, new.delivery.to
+        same = [i for i in self._pending.values() if i.delivery.supersedes == topic and i.delivery.to == to]
+        newest = max(same, key=lambda i: i.seq)
+        why = f"by {newest.id}"
+        for item in same:
+            if item is newest:
+                continue
+            if item.message or self._line.carried.get(item.id, True) is None:
+                item.end_as = item.end_as or (Status.SUPERSEDED, why)
             else:
-                self._settle(item, Status.SUPERSEDED, f"by {same[-1].delivery.id}", actions)
+                self._settle(item, Status.SUPERSEDED, why, actions)
+
+    def _carry(self, event: Carried, actions: list[Action]) -> None:
+        self._line.carried[event.id] = event.heard
+        if event.heard is False and event.id not in self._pending:
+            del self._line.carried[event.id]
+        self._settle_carried(event.id, actions)
 
     def _settle_carried(self, id: str, actions: list[Action]) -> None:
         """What the reply carried was heard with it, or is owed like anything else."""
-        item, heard = self._items.get(id), self._carried.get(id)
+        item, heard = self._pending.get(id), self._line.carried.get(id)
         if item is None or item.message or heard is None:
             return
-        del self._carried[id]
+        del self._line.carried[id]
         if heard:
-            self._hear(id, len(item.text), actions)
+            item.wording = item.text  # whatever was being made of it
+            self._hear(item, actions)
+        elif item.end_as:
+            self._settle(item, *item.end_as, actions)
 
     def _withdraw(self, id: str, actions: list[Action]) -> None:
-        item = self._items.get(id)
-        if item is None:
-            return
-        if item.message:
-            item.end_as = Status.CANCELLED
-            self._stop(item.message, "cancelled", actions)
-        else:
+        item = self._pending.get(id)
+        if item is not None and item.message is not None:
+            item.end_as = (Status.CANCELLED, "cancelled")
+            self._stop_if_unwanted(self._line.spoken[item.message], actions)
+        elif item is not None:
             self._settle(item, Status.CANCELLED, "cancelled", actions)
 
     def _answer(self, event: Ready | NotReady | Refused | FoldAnswered, actions: list[Action]) -> None:
-        item = self._items.get(event.id)
-        if item is None:
+        item = self._pending.get(event.id)
+        if item is None or item.message:
             return
         match event:
             case Ready(wording=wording):
                 item.ready, item.preparing, item.wording = True, False, wording
-            case NotReady(retry_at=retry_at):
+            case NotReady(retry_at=retry_at, fault=fault):
                 item.preparing, item.retry_at = False, retry_at
+                if fault and not self._given_up(item, fault, actions):
+                    item.retry_at = max(retry_at, self._after_pause(item))
+                    actions.append(Record((Move(item.id, Status.QUEUED, reason=fault, attempt=True),)))
             case Refused(reason=reason):
                 self._settle(item, Status.REFUSED, reason, actions)
             case FoldAnswered(taken=taken):
-                item.next = taken and self._floor.state in (FloorState.AGENT_OWES, FloorState.AGENT_AUDIBLE)
+                if taken and self._line.floor.state in (FloorState.AGENT_OWES, FloorState.AGENT_AUDIBLE):
+                    item.next = True
+                    self._prepare(item, actions)
 
     def _move_floor(self, view: FloorView, actions: list[Action]) -> None:
-        before, self._floor = self._floor.state, view
-        if view.state is before:
-            return
-        if view.state in (FloorState.USER_HOLDS, FloorState.EMPTY):
-            for item in self._queue:
+        before, self._line.floor = self._line.floor.state, view
+        taken = view.state is FloorState.USER_HOLDS and view.blocker is not Blocker.QUESTION
+        if taken or view.state is FloorState.EMPTY:
+            for item in self._line:
                 item.next = False
-        elif view.state is FloorState.AGENT_OWES:
-            for item in self._queue:
-                self._offer(item, actions)
+        elif view.state is FloorState.AGENT_OWES and before is not view.state:
+            self._offer(self._line, actions)
 
     # -- deciding
 
-    def _due(self, item: _Item) -> float | None:
-        """From when on the item may be spoken on the floor as it is (None: not on this floor)."""
-        if item.delivery.id in self._carried or (self._speaking and not self._may_cut(item)):
-            return None
-        if item.delivery.to is not None and item.delivery.to not in self._hearing:
-            return None
-        if item.next and self._floor.open:
-            return self._floor.since
-        return item.strategy.when(item.delivery, self._floor, self._now)
-
-    def _may_cut(self, item: _Item) -> bool:
-        return item.strategy.talks_over and not any(m.over for m in self._speaking.values())
+    def _expire(self, actions: list[Action]) -> None:
+        for item in self._line.expired():
+            self._settle(item, Status.EXPIRED, f"not spoken within {item.delivery.ttl:g} s", actions)
 
     def _advance(self, actions: list[Action]) -> None:
         """Speak what is due, and make ready what soon will be."""
-        head: _Item | None = None
-        for item in self._queue:
-            due = self._due(item)
-            if due is None:
-                continue
-            if head is None or (item.strategy.merges and head.strategy.merges and self._same_ear(item, head)):
+        self._expire(actions)
+        for item in self._line.choose():
+            self._settle(item, Status.DEAD, item.broken, actions)
+        self._cut_in(actions)
+        head = self._line.head
+        if head is None or head.due is None:
+            return
+        together = self._line.together(head)
+        if head.due > self._line.now or not head.ready:
+            for item in together:
                 self._prepare(item, actions)
-                head = head or item
-            if due <= self._now and item.ready:
-                self._speak(item, actions)
-                return
+        elif not any(item.preparing for item in together):
+            self._speak([item for item in together if item.ready], actions)
 
-    def _prepare(self, item: _Item, actions: list[Action]) -> None:
-        if not item.ready and not item.preparing and item.retry_at <= self._now:
+    def _prepare(self, item: Pending, actions: list[Action]) -> None:
+        if not item.ready and not item.preparing and item.retry_at <= self._line.now:
             item.preparing = True
             actions.append(Prepare(item.delivery, item.wording))
 
-    @staticmethod
-    def _same_ear(a: _Item, b: _Item) -> bool:
-        return a.delivery.to == b.delivery.to
-
-    def _speak(self, head: _Item, actions: list[Action]) -> None:
-        items = [head]
-        if head.strategy.merges:
-            items = [
-                i
-                for i in self._queue
-                if i.ready
-                and i.strategy.merges
-                and self._same_ear(i, head)
-                and (due := self._due(i)) is not None
-                and due <= self._now
-            ]
-        for other in list(self._speaking):
+    def _speak(self, items: list[Pending], actions: list[Action]) -> None:
+        head, line = items[0], self._line
+        for other in line.spoken.values():
             self._stop(other, "over", actions)
         message = compose(
             f"m{next(self._ids)}",
-            [Piece(i.delivery.id, i.text, i.heard) for i in items],
+            [Piece(i.id, i.text, i.heard) for i in items],
             separator=head.strategy.separator,
             resuming=self.resuming,
             to=head.delivery.to,
-            over=head.strategy.talks_over,
+            over=head.talks_over,
         )
-        self._speaking[message.id] = message
-        self._recorded[message.id] = self._now
+        line.spoken[message.id] = Spoken(message, max(i.delivery.priority for i in items), line.now)
         for item in items:
-            item.message, item.next = message.id, False
-            self._queue.remove(item)
+            line.remove(item, message.id)
+        line.head = None
         actions.append(Speak(message))
-        actions.append(Record(tuple(Move(i.delivery.id, Status.SPEAKING) for i in items)))
+        actions.append(Record(tuple(Move(i.id, Status.SPEAKING, heard_chars=i.heard) for i in items)))
 
-    def _stop(self, message: str, reason: str, actions: list[Action]) -> None:
-        if message not in self._stopping:
-            self._stopping.add(message)
-            actions.append(Stop(message, reason))
+    def _stop(self, spoken: Spoken, reason: str, actions: list[Action]) -> None:
+        if not spoken.stopping:
+            spoken.stopping = True
+            actions.append(Stop(spoken.message.id, reason))
 
-    def _offer(self, item: _Item, actions: list[Action]) -> None:
-        """A result that lands while a reply is owed may go into it."""
-        delivery = item.delivery
-        if (
-            self._floor.state is FloorState.AGENT_OWES
-            and delivery.fold
-            and delivery.speak_as is SpeakAs.AGENT
-            and not item.strategy.talks_over
-            and not item.next
-            and (delivery.to is None or delivery.to in self._hearing)
-        ):
-            actions.append(Fold(delivery))
-
-    def _cut_in(self, item: _Item, actions: list[Action]) -> None:
-        """A delivery of higher priority does not wait until a lower one of ours has been read out."""
-        if self._floor.state is not FloorState.AGENT_AUDIBLE or item.strategy.talks_over:
+    def _offer(self, items: Iterable[Pending], actions: list[Action]) -> None:
+        """A result that lands while a reply is owed may go into it: one a reply, so the caller can get a word in."""
+        if self._line.floor.state is not FloorState.AGENT_OWES or any(i.next for i in self._line):
             return
-        for message in self._speaking.values():
-            spoken = [self._items[p.delivery].delivery.priority for p in message.parts if p.delivery in self._items]
-            if spoken and item.delivery.priority > max(spoken):
-                item.next = True
-                self._stop(message.id, "priority", actions)
+        for item in items:
+            delivery = item.delivery
+            if delivery.fold and delivery.speak_as is SpeakAs.AGENT and self._line.would(item):
+                actions.append(Fold(delivery))
+                return
+
+    def _cut_in(self, actions: list[Action]) -> None:
+        """A delivery of higher priority does not wait until a lower one of ours has been read out."""
+        if self._line.floor.state is not FloorState.AGENT_AUDIBLE:
+            return
+        item = self._line.urgent()
+        if item is None:
+            return
+        self._prepare(item, actions)
+        if item.ready:
+            item.next = True
+            for spoken in self._line.spoken.values():
+                self._stop(spoken, "priority", actions)
 
     def _ask(self, actions: list[Action]) -> None:
-        for item in self._queue:
-            deaf = item.delivery.to is not None and item.delivery.to not in self._hearing
-            if item.overdue(self._now) and not item.next and not deaf:
+        if any(i.next for i in self._line):
+            return
+        for item in self._line:
+            if item.overdue(self._line.now) and self._line.would(item):
                 item.next = True
+                self._prepare(item, actions)
                 actions.append(Ask())
                 return
 
@@ -376,85 +286,99 @@ class Scheduler:
 
     def _progress(self, id: str, chars: int, actions: list[Action]) -> None:
         """Write what has been heard, now and then, and at once what has been heard whole."""
-        message = self._speaking.get(id)
-        if message is None:
+        spoken = self._line.spoken.get(id)
+        if spoken is None or chars <= spoken.chars:
             return
-        done = [p for p in message.parts[:-1] if chars >= p.end and p.delivery in self._items]
-        for part in done:
-            self._hear(part.delivery, part.heard(chars), actions)
-        if self._now < self._recorded[id] + self.record_every:
+        spoken.chars = chars
+        for part in spoken.message.parts[:-1]:
+            if chars >= part.end and part.delivery in self._pending:
+                self._hear(self._pending[part.delivery], actions)
+        self._stop_if_unwanted(spoken, actions)
+        if self._line.now < spoken.recorded + self.record_every:
             return
-        self._recorded[id] = self._now
-        moves = tuple(
-            Move(p.delivery, Status.SPEAKING, heard_chars=p.heard(chars))
-            for p in message.parts
-            if p.delivery in self._items and chars > p.start
-        )
-        if moves:
-            actions.append(Record(moves))
+        spoken.recorded = self._line.now
+        begun = [p for p in spoken.message.parts if p.delivery in self._pending and chars > p.start]
+        if begun:
+            moves = (Move(p.delivery, Status.SPEAKING, heard_chars=p.heard(chars)) for p in begun)
+            actions.append(Record(tuple(moves)))
 
-    def _hear(self, id: str, chars: int, actions: list[Action]) -> None:
-        item = self._items[id]
-        item.heard = chars
-        self._settle(item, Status.HEARD, "", actions)
-
-    def _end(self, event: SpeechOver, actions: list[Action]) -> None:
-        message = self._speaking.pop(event.message, None)
-        if message is None:
-            return
-        self._stopping.discard(event.message)
-        self._recorded.pop(event.message, None)
-        for part in message.parts:
-            item = self._items.get(part.delivery)
+    def _stop_if_unwanted(self, spoken: Spoken, actions: list[Action]) -> None:
+        """Stop at what was cancelled, and before what was superseded; what stands before it is still said."""
+        for part in spoken.message.parts:
+            item = self._pending.get(part.delivery)
             if item is None:
                 continue
-            heard = len(item.text) if event.complete else part.heard(event.chars)
-            if not item.text[heard:].strip():
-                self._hear(part.delivery, len(item.text), actions)
+            if item.end_as and (item.end_as[0] is Status.CANCELLED or spoken.chars <= part.start):
+                self._stop(spoken, item.end_as[0].value, actions)
+            return
+
+    def _end(self, event: SpeechOver, actions: list[Action]) -> None:
+        spoken = self._line.spoken.pop(event.message, None)
+        if spoken is None:
+            return
+        chars = max(event.chars, spoken.chars)
+        for part in spoken.message.parts:
+            item = self._pending.get(part.delivery)
+            if item is None:
+                continue
+            heard = part.heard(chars)
+            if event.complete or item.told(heard):
+                self._hear(item, actions)
             else:
                 self._cut(item, heard, event.cut or "unknown", actions)
+            self._settle_carried(part.delivery, actions)
 
-    def _cut(self, item: _Item, heard: int, cut: str, actions: list[Action]) -> None:
-        begun = heard > item.heard
-        item.heard = heard
+    def _cut(self, item: Pending, heard: int, cut: str, actions: list[Action]) -> None:
+        """It was not heard whole: it ends, or the rest of it waits again."""
+        begun, item.heard = heard > item.heard, heard
+        by_caller = begun and cut not in _UNCOUNTED and cut not in _BROKEN
+        counted = by_caller or cut in _BROKEN
         if item.end_as is not None:
-            return self._settle(item, item.end_as, cut, actions)
-        if begun and item.delivery.on_interrupt is OnInterrupt.DROP:
-            return self._settle(item, Status.DROPPED, cut, actions)
-        counted = cut not in _UNCOUNTED and (begun or cut == "failed" or cut == "unconfirmed")
-        if counted:
-            item.attempts += 1
-            if item.attempts >= self.tries:
-                why = "failed" if cut == "failed" else "interrupted"
-                return self._settle(item, Status.DEAD, f"{why} {item.attempts} times, last by {cut}", actions)
-        text, spoken = item.text, item.text[:heard]
+            self._settle(item, *item.end_as, actions)
+        elif by_caller and item.delivery.on_interrupt is OnInterrupt.DROP:
+            self._settle(item, Status.DROPPED, cut, actions)
+        elif not (counted and self._given_up(item, cut if cut in _BROKEN else f"interrupted by {cut}", actions)):
+            self._requeue(item, cut, counted, begun, actions)
+
+    def _requeue(self, item: Pending, cut: str, counted: bool, begun: bool, actions: list[Action]) -> None:
+        """What was not heard of it is owed."""
+        if cut in _BROKEN:
+            item.retry_at = self._after_pause(item)
+        elif counted:
+            item.yields = True
+        elif not begun and cut not in _OURS:
+            item.retry_at = self._line.now + PAUSE
+        heard = item.text[: item.heard]
         if item.delivery.on_interrupt is OnInterrupt.REPEAT:
             item.heard = 0
-        item.message, item.ready = None, True
-        insort(self._queue, item, key=lambda i: i.order)
-        move = Move(item.delivery.id, Status.QUEUED, heard_chars=item.heard, reason=cut, attempt=counted)
+        self._line.add(item)
+        move = Move(item.id, Status.QUEUED, heard_chars=item.heard, reason=cut, attempt=counted)
         actions.append(Record((move,)))
-        actions.append(Interrupted(item.delivery, spoken, text[item.heard :], cut))
-        return None
+        actions.append(Interrupted(item.delivery, heard, item.text[item.heard :], cut))
 
-    def _settle(self, item: _Item, status: Status, reason: str, actions: list[Action]) -> None:
-        del self._items[item.delivery.id]
-        if item.message is None:
-            self._queue.remove(item)
-        text = item.text
-        waits = {why: t for why, total in self._waits.items() if (t := total - item.waits_before.get(why, 0.0)) > 1e-9}
-        counted = status is Status.DEAD
-        actions.append(
-            Record((Move(item.delivery.id, status, heard_chars=item.heard, reason=reason, attempt=counted),))
-        )
-        actions.append(
-            Settled(
-                delivery=item.delivery,
-                status=status,
-                reason=reason,
-                heard=text[: item.heard],
-                remainder=text[item.heard :],
-                waited=self._now - item.arrived,
-                waits=waits,
-            )
-        )
+    def _given_up(self, item: Pending, why: str, actions: list[Action]) -> bool:
+        """Count a try that came to nothing; after the last the delivery is set aside."""
+        item.attempts += 1
+        if item.attempts < self.tries:
+            return False
+        self._settle(item, Status.DEAD, f"given up after {item.attempts} tries: {why}", actions, attempt=True)
+        return True
+
+    def _after_pause(self, item: Pending) -> float:
+        return self._line.now + PAUSE * 4.0 ** (item.attempts - 1)
+
+    def _hear(self, item: Pending, actions: list[Action]) -> None:
+        item.heard = len(item.text)
+        self._settle(item, Status.HEARD, "", actions)
+
+    def _settle(
+        self, item: Pending, status: Status, reason: str, actions: list[Action], *, attempt: bool = False
+    ) -> None:
+        del self._pending[item.id]
+        self._line.carried.pop(item.id, None)
+        self._line.remove(item)
+        text, heard = item.text, item.heard
+        move = Move(item.id, status, wording=item.wording, heard_chars=heard, reason=reason, attempt=attempt)
+        actions.append(Record((move,)))
+        waited = self._line.now - item.arrived
+        actions.append(Settled(item.delivery, status, reason, text[:heard], text[heard:], waited, item.waits))

@@ -57,10 +57,14 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class NotReady:
-    """A delivery could not be made ready; it may be tried again from `retry_at` on."""
+    """A delivery could not be made ready; it may be tried again from `retry_at` on.
+
+    `fault`: what is wrong with the delivery itself, which counts as a try ("": nothing; the ledger is away).
+    """
 
     id: str
     retry_at: float
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +176,8 @@ class Record:
 class Settled:
     """A delivery came to its end; true once the `Record` before it is written.
 
-    `waited` is in seconds from its arrival to this end; `waits` says for what, by blocker.
+    `waited` is in seconds from its arrival to this end; `waits` splits it up: by blocker of the floor, or what else it
+    waited for, and `speaking`.
     """
 
     delivery: Delivery

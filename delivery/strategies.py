@@ -42,8 +42,10 @@ class Strategy:
         if not isinstance(name, str) or not name:
             raise TypeError(f"{cls.__name__}: a strategy needs a class attribute `name`, a non-empty string")
         known = Strategy._known.get(name)
-        if known is not None and known.__qualname__ != cls.__qualname__:
-            raise TypeError(f"{cls.__name__}: the strategy name {name!r} is taken by {known.__qualname__}")
+        if known is not None and not _same_class(known, cls):
+            raise TypeError(
+                f"{cls.__name__}: the strategy name {name!r} is taken by {known.__module__}.{known.__qualname__}"
+            )
         Strategy._known[name] = cls
 
     def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
@@ -51,8 +53,11 @@ class Strategy:
         raise NotImplementedError
 
     def written(self) -> dict[str, Any]:
-        """Its name and parameters as JSON."""
-        return {"name": self.name, **(asdict(self) if is_dataclass(self) else {})}
+        """Its name and parameters as JSON. Raises TypeError when it has parameters that could not be read back."""
+        parameters: dict[str, Any] = asdict(self) if is_dataclass(self) else {}
+        if not parameters and getattr(self, "__dict__", None):
+            raise TypeError(f"{type(self).__name__} has parameters: make it a frozen dataclass, so that they are kept")
+        return {"name": self.name, **parameters}
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class WaitForIdle(Strategy):
     max_wait: float | None = 30.0
 
     def __post_init__(self) -> None:
-        seconds("buffer", self.buffer)
+        seconds("buffer", self.buffer, required=True)
         seconds("max_wait", self.max_wait)
 
     def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
@@ -98,7 +103,9 @@ class Queued(Strategy):
     max_wait: float | None = 30.0
 
     def __post_init__(self) -> None:
-        seconds("buffer", self.buffer)
+        if not isinstance(self.separator, str):
+            raise ValueError(f"separator: {self.separator!r} is not text")
+        seconds("buffer", self.buffer, required=True)
         seconds("max_wait", self.max_wait)
 
     def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
@@ -113,9 +120,9 @@ def idle_since(floor: FloorView, buffer: float) -> float | None:
     return max(floor.since, floor.quiet_since + buffer)
 
 
-def seconds(field: str, value: float | None) -> None:
-    """Check a length of time: None, or a finite number from 0 to a day. Raises ValueError naming `field`."""
-    if value is None:
+def seconds(field: str, value: float | None, *, required: bool = False) -> None:
+    """Check a length of time: a finite number from 0 to a day, or None. Raises ValueError naming `field`."""
+    if value is None and not required:
         return
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise ValueError(f"{field}: {value!r} is not a number of seconds")
@@ -130,6 +137,12 @@ def resolve(strategy: Strategy | str) -> Strategy:
     if not isinstance(strategy, str):
         raise ValueError(f"strategy: {strategy!r} is neither a Strategy nor the name of one")
     return read({"name": strategy})
+
+
+def _same_class(a: type, b: type) -> bool:
+    """Whether they are one class, defined twice: its module was loaded again, or also runs as the main program."""
+    modules = {a.__module__, b.__module__}
+    return a.__qualname__ == b.__qualname__ and (len(modules) == 1 or "__main__" in modules)
 
 
 def read(written: Mapping[str, Any]) -> Strategy:
