@@ -108,6 +108,11 @@ class Conversation:
         reply.carried += (delivery,)
         return True
 
+    def hush(self, reason: str) -> None:
+        """Stop the reply that is being made or said."""
+        if self._reply and self._reply.utterance:
+            self._channel.stop(self._reply.utterance, reason)
+
     # -- replies
 
     async def _answer(self, turn: Turn) -> None:
@@ -127,11 +132,9 @@ class Conversation:
 
     async def _end_reply(self) -> None:
         """A new turn is answered instead of an old one; what was heard of the old reply is remembered first."""
-        reply = self._reply
-        if reply is None or reply.utterance is None or reply.over is None:
-            return
-        self._channel.stop(reply.utterance, "superseded")
-        await asyncio.shield(reply.over)
+        self.hush("superseded")
+        if self._reply and self._reply.over:
+            await asyncio.shield(self._reply.over)
 
     async def _words_of(self, reply: _Reply, agent: Agent) -> AsyncGenerator[str, None]:
         """The agent's answer, as it is made."""

@@ -77,7 +77,7 @@ class Session:
             try:
                 async with asyncio.TaskGroup() as self._group:
                     await self._talk(epoch)
-                    raise _Over  # replies and tools that still run end with the talk
+                    raise _Over  # legs, replies and tools that still are there end with the talk
             except* _Over:
                 pass
             finally:
@@ -87,7 +87,7 @@ class Session:
                     self._empty.cancel()
 
     async def _talk(self, epoch: int) -> None:
-        """Have the desk and the agent talk until there is a reason to end it; then hang up on who is left."""
+        """Have the desk and the agent talk until there is a reason to end it; what was heard until then is written."""
         self.conversation = Conversation(
             self.room,
             self.channel,
@@ -120,18 +120,8 @@ class Session:
             talk.add_done_callback(lambda _: self.close())
             await asyncio.wait([lost, close], return_when=asyncio.FIRST_COMPLETED)
             self.close()
-            await self._hang_up()
+            self.conversation.hush("hang_up")
         stop_listening()
-
-    async def _hang_up(self) -> None:
-        """Nobody hears any more: what was heard until now is noted by the desk and the agent."""
-        for leg in self._legs:
-            leg.cancel()
-        if self._legs:
-            await asyncio.wait(self._legs)
-        for utterance, _, _ in list(self._utterances.values()):
-            self.channel.stop(utterance, "hang_up")
-            await utterance
 
     def failed(self, error: Exception) -> None:
         """It is over, or never began: whoever waits for it is told."""

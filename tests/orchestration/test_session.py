@@ -20,6 +20,7 @@ from orchestration.room import Room
 from orchestration.rooms import LAST_WORDS
 from orchestration.session import LINGER
 from orchestration.workers import Context, worker
+from tests.orchestration.models.double import Double, calls
 from tests.voice.doubles import FakeLeg, Recognizer, Synthesizer, Vad
 from voice.cascade import CascadeChannel
 from voice.clock import now, run
@@ -273,6 +274,37 @@ def test_a_reply_in_the_making_does_not_keep_a_room_open() -> None:
         assert now() == closing
 
     play(script, made(orchestration=Supervisor(Agent("host", model=Slow([Intent(["hello"])])), [analyst])))
+
+
+def test_a_reply_does_not_set_to_work_while_its_room_closes() -> None:
+    begun: list[float] = []
+
+    async def stubborn() -> str:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(3)
+        return "never"
+
+    async def work() -> str:
+        begun.append(now())
+        await asyncio.sleep(1000)
+        return "never"
+
+    async def script(house: House) -> None:
+        session = await house.runtime.enter("lobby")
+        assert isinstance(session.channel, SimulatedChannel)
+        ann = session.channel.join("ann")
+        for _ in range(2):
+            await ann.say("hello")
+            await asyncio.sleep(1)
+        closing = now()
+        await house.runtime.close_room("lobby")
+        assert now() == closing + 3
+        assert begun == []
+
+    agent = Agent("host", model=Double([[calls("stubborn")], [2.0, calls("work")]]), tools=[stubborn, work])
+    play(script, made(orchestration=Supervisor(agent, [analyst]), channels=lambda _: SimulatedChannel()))
 
 
 def test_another_process_that_takes_the_room_ends_its_talk_here(caplog: pytest.LogCaptureFixture) -> None:
