@@ -62,7 +62,7 @@ class Delivery:
 
     `strategy` is a strategy's written form ({"name": "wait_for_idle", "buffer": 1.0}), so that it survives a restart.
     `ttl` and `max_wait` are seconds; `ttl=None` never expires, `max_wait=None` never asks for the floor.
-    `supersedes` is a topic: the newest unspoken delivery of a topic in a room replaces older ones.
+    `supersedes` is a topic: the newest unspoken delivery of a topic to a caller replaces older ones.
     `to` is the id of the caller it is for; None: whoever is in the room.
     """
 

@@ -137,8 +137,7 @@ class Line:
                 continue
             if due > now:
                 self._wake = min(self._wake, due)
-            first = 0 if item.talks_over and due <= now else 1 if item.next else 2
-            rank = (first, -item.delivery.priority, max(due, now), item.seq)
+            rank = (not item.talks_over or due > now, -item.delivery.priority, max(due, now), item.seq)
             if best is None or rank < best:
                 best, self.head = rank, item
         return broken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,6 +18,7 @@ from voice.events import (
     Dropped,
     Left,
     ReplySettled,
+    SpeechStarted,
     SpeechStopped,
     TurnDropped,
     WordsHeard,
@@ -466,6 +467,18 @@ def test_an_urgent_one_does_not_cut_the_agents_reply() -> None:
     assert stage.times == [6.0]
 
 
+def test_an_urgent_one_cuts_nothing_while_a_caller_makes_a_sound() -> None:
+    stage = Stage().join()
+    stage.submit("a", words=40)
+    begun(stage, "a0")
+    stage.tell(SpeechStarted(ANNA))
+    stage.submit("b", priority=1)
+    assert stage.stops == []
+    stage.until(2.0)
+    stage.tell(TurnDropped(ANNA, Dropped.BACKCHANNEL))
+    assert stage.stops == [(2.0, "priority")]
+
+
 def test_an_urgent_one_for_somebody_who_is_away_cuts_nothing() -> None:
     stage = Stage().join()
     stage.submit("a", words=40)
@@ -791,6 +804,15 @@ def test_cuts_that_are_nobodys_fault_do_not_count(by: str) -> None:
     assert stage.entries["a"].attempts == 0
 
 
+def test_the_end_of_a_message_takes_nothing_back() -> None:
+    stage = Stage().join()
+    stage.submit("a")
+    begun(stage, "a0", "a1")
+    stage.cut(stage.current, "hang_up", chars=0)
+    stage.until(10)
+    assert stage.texts[1] == "As I was saying: a2 a3"
+
+
 def test_what_is_not_confirmed_is_queued_again_and_counts() -> None:
     stage = Stage().join()
     stage.submit("a")
@@ -825,14 +847,11 @@ def test_a_voice_that_fails_every_time_sets_it_aside() -> None:
 
 
 def test_a_channel_that_turns_it_away_at_once_is_not_asked_again_at_once() -> None:
-    stage = Stage().join()
-    stage.submit("a")
-    stage.until(1.0)
-    for _ in range(3):
-        stage.cut(stage.current, "hang_up")
-        assert stage.playing == {}
-        stage.until(stage.now + 1.0)
-    assert stage.times == [1.0, 2.0, 3.0, 4.0]
+    stage = Stage(turned_away="hang_up").join()
+    stage.submit("a", WaitForIdle(0.0))
+    stage.until(3.5)
+    assert stage.times == [0.0, 1.0, 2.0, 3.0]
+    stage.turned_away = ""
     stage.until(30)
     assert stage.status("a") is Status.HEARD
 
@@ -948,6 +967,21 @@ def test_it_asks_for_one_at_a_time() -> None:
     assert stage.times[1] == 6.0 + LAST + 1.0
 
 
+@pytest.mark.parametrize("priority", [0, 1])
+def test_what_it_asked_for_comes_first_then_unless_something_outranks_it(priority: int) -> None:
+    stage = Stage().join()
+    stage.speech()
+    stage.submit("a", max_wait=None, priority=priority)
+    stage.submit("b", max_wait=1.0)
+    stage.until(5)
+    stage.reply(stage.turn(), 1.0)
+    stage.until(20)
+    if priority:
+        assert stage.said == [(7.0, "a0 a1 a2 a3"), (7.0 + LAST, "b0 b1 b2 b3")]
+    else:
+        assert stage.said == [(6.0, "b0 b1 b2 b3"), (6.0 + LAST + 1.0, "a0 a1 a2 a3")]
+
+
 def test_a_caller_who_takes_the_floor_first_is_asked_again() -> None:
     stage = Stage().join()
     stage.speech()
@@ -1027,11 +1061,26 @@ def test_a_result_that_the_agent_does_not_take_waits_like_any_other() -> None:
     assert stage.times == [4.0]
 
 
-@pytest.mark.parametrize("fields", [{"fold": False}, {"speak_as": SpeakAs.VERBATIM}, {"to": BERT}], ids=str)
-def test_what_may_not_be_folded_is_not_offered(fields: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [{"fold": False}, {"speak_as": SpeakAs.VERBATIM}, {"to": BERT}, {"strategy": Immediate()}],
+    ids=str,
+)
+def test_what_may_not_be_folded_is_not_offered(fields: dict[str, Any]) -> None:
     stage, _ = owing(folds=True)
+    stage.prepared = False
     stage.submit("a", **{"speak_as": SpeakAs.AGENT, **fields})
     assert stage.folded == []
+
+
+def test_one_result_a_reply_is_folded() -> None:
+    stage, turn = owing(folds=True)
+    for id in "ab":
+        stage.submit(id, speak_as=SpeakAs.AGENT)
+    stage.reply(turn, 2.0)
+    stage.until(20)
+    assert stage.folded == [(1.0, "a")]
+    assert stage.times == [3.0, 3.0 + LAST + 1.0]
 
 
 def test_a_yes_that_comes_when_the_reply_is_over_is_too_late() -> None:
@@ -1119,6 +1168,28 @@ def test_what_the_reply_carries_does_not_expire_meanwhile() -> None:
     assert "a" not in stage.settled
     stage.carry("a", True)
     assert stage.settled["a"].status is Status.HEARD
+
+
+def test_what_the_reply_carries_beyond_its_time_does_not_stop_the_clock_for_others() -> None:
+    stage = Stage().join()
+    stage.speech()
+    stage.submit("a", ttl=2.0)
+    stage.carry("a")
+    stage.until(3.0)
+    stage.submit("b")
+    stage.reply(stage.turn(), 1.0)
+    stage.until(10)
+    assert stage.times == [5.0]
+
+
+def test_what_was_being_made_of_a_result_does_not_matter_when_the_reply_carried_it() -> None:
+    stage = Stage(prepared=False).join()
+    stage.submit("a")
+    stage.carry("a")
+    stage.reserve("a", "Short.")
+    stage.carry("a", True)
+    stage.hand_ready("a")
+    assert stage.settled["a"].heard == stage.entries["a"].wording == "a0 a1 a2 a3"
 
 
 def test_what_the_reply_carried_in_vain_has_expired_meanwhile() -> None:
