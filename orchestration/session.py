@@ -265,7 +265,7 @@ class Session:
             delivery.id,
             str(delivery.metadata.get("input", "")),
             status.value,
-            reason=reason if status.terminal else self.desk.reason(delivery.id),
+            reason=reason or self.desk.reason(delivery.id),
             heard_chars=heard,
             length=len(delivery.content),
             task=delivery.task,

@@ -73,7 +73,8 @@ export function presence(state) {
 export function standing(delivery, floor, who) {
   const { status, reason } = delivery;
   if (status === "queued" || status === "reserved") {
-    const why = because(reason || floor.blocker, who);
+    // Of one that was cut, the reason names who cut it; what its rest waits for is the floor's.
+    const why = because(delivery.heard_chars ? floor.blocker : reason || floor.blocker, who);
     const rest = delivery.heard_chars ? "the rest waits" : "waits";
     return why ? `${rest}: ${why}` : `${rest} for a moment of silence`;
   }
