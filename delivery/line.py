@@ -167,7 +167,7 @@ class Line:
 
     def _due(self, item: Pending) -> float | None:
         """From when on the item may be spoken on the floor as it is (None: not on this floor)."""
-        if not self.may(item) or (self.spoken and not self._may_cut(item)):
+        if (self.spoken and not self._may_cut(item)) or not self.may(item):
             return None
         return item.when(self.floor, self.now)
 
