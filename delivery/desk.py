@@ -314,7 +314,8 @@ class Desk:
         except ValueError as error:
             return self._not_ready(delivery, error, _printable(error))
         self._wordings.pop(id, None)
-        self._watch(delivery, Status.RESERVED)
+        if self._scheduler.known(id):
+            self._watch(delivery, Status.RESERVED)
         return self._handle(Ready(id, wording), self._loop.time())
 
     def _not_ready(self, delivery: Delivery, error: Exception, fault: str = "") -> None:

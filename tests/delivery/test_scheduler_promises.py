@@ -243,4 +243,4 @@ class Promises(RuleBasedStateMachine):
 
 
 TestPromises = Promises.TestCase
-TestPromises.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestPromises.settings = settings(stateful_step_count=50)
