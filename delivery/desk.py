@@ -178,8 +178,6 @@ class Desk:
         now = self._loop.time()
         self._handle(FloorMoved(FloorView(FloorState.EMPTY, Blocker.NOBODY, now)), now)
         self._hush("stopped")
-        for task in self._preparing:
-            task.cancel()
         try:
             async with asyncio.timeout(CLOSING):
                 while self._following:
@@ -388,7 +386,7 @@ class Desk:
             log.exception("room %s: the hook after delivery %s failed", self.room, settled.delivery.id)
 
     def _watch(self, delivery: Delivery, status: Status, reason: str = "", heard: int = 0) -> None:
-        if (watcher := self._watcher) and not self.lost.is_set():
+        if watcher := self._watcher:
             self._guarded(lambda: watcher(delivery, status, reason, heard), None)
 
     def _lose(self, error: FencedError) -> None:

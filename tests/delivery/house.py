@@ -44,6 +44,8 @@ class Door(MemoryLedger):
         """The process that uses it is dead: nothing it asks is answered any more."""
         self.deaf = False
         """Hints get lost."""
+        self.vague = False
+        """Hints do not say where."""
         self.error: Exception = LedgerError("the disk is full; free some space")
         self.made: list[tuple[float, Move]] = []
 
@@ -67,7 +69,9 @@ class Door(MemoryLedger):
         return found
 
     def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
-        return (lambda: None) if self.deaf else super().subscribe(on_change)
+        if self.deaf:
+            return lambda: None
+        return super().subscribe((lambda _: on_change("*")) if self.vague else on_change)
 
     async def _pass(self, seconds: float) -> None:
         if self.gone:

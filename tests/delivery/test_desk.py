@@ -92,6 +92,19 @@ def test_a_lost_hint_costs_seconds_not_the_result() -> None:
     play(script, ledger=ledger)
 
 
+def test_a_vague_hint_is_a_hint() -> None:
+    ledger = Door()
+    ledger.vague = True
+
+    async def script(house: House, anna: Anna) -> None:
+        await asyncio.sleep(2)
+        await house.put("a")
+        line = await anna.hears("a4")
+        assert near(line.started, 2.0)
+
+    play(script, ledger=ledger)
+
+
 def test_several_at_once_come_in_order_and_two_while_the_caller_talks_after_the_reply() -> None:
     async def script(house: House, anna: Anna) -> None:
         house.answer()
@@ -224,6 +237,22 @@ def test_a_result_for_somebody_who_is_not_here_is_not_told_to_who_is() -> None:
         await bert.hears("a4")
 
     play(script)
+
+
+def test_a_caller_on_hold_is_waited_for_while_the_others_are_served() -> None:
+    async def script(house: House, anna: Anna) -> None:
+        bert = house.channel.join("bert")
+        bert.hold()
+        await house.put("a", to="bert")
+        await house.put("b")
+        await anna.hears("b4")
+        await asyncio.sleep(5)
+        assert house.desk.reason("a") == "addressee_absent"
+        bert.resume()
+        await bert.hears("a4")
+
+    told = play(script)
+    assert len(told.spoken) == 2
 
 
 def test_a_caller_who_does_not_hear_when_the_desk_opens_is_waited_for() -> None:
@@ -713,6 +742,45 @@ def test_closing_in_mid_speech_stops_it_and_writes_what_was_heard() -> None:
         await house.begin()
         await anna.hears("five.")
         await anna.hears("b4")
+
+    play(script)
+
+
+def test_a_closing_desk_begins_nothing() -> None:
+    async def script(house: House, anna: Anna) -> None:
+        await house.put("a", strategy=Immediate())
+        await house.put("b", strategy=Immediate())
+        await anna.hears("a1")
+        await house.end()
+        await asyncio.sleep(5)
+        assert lines(anna) == ["a0 a1"]
+
+    told = play(script)
+    assert len(told.spoken) == 1
+
+
+def test_a_closing_desk_waits_for_its_last_writes() -> None:
+    async def script(house: House, anna: Anna) -> None:
+        await house.put("a")
+        await anna.hears("a1")
+        house.ledger.moving_takes = 0.5
+        await house.end()
+        entry = await house.entry("a")
+        assert (entry.status, entry.heard_chars) == (Status.QUEUED, len("a0 a1"))
+
+    play(script)
+
+
+def test_closing_a_desk_that_has_lost_its_room_takes_no_time() -> None:
+    async def script(house: House, anna: Anna) -> None:
+        await house.put("a")
+        await anna.hears("a1")
+        await house.ledger.take_room(ROOM, "another")
+        await house.desk.lost.wait()
+        await asyncio.sleep(1)
+        closing = house.now
+        await house.end()
+        assert house.now == closing
 
     play(script)
 
