@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from delivery.desk import Desk
-from delivery.ledger import Delivery, Entry, Ledger, LedgerError, Move, Status
+from delivery.ledger import Delivery, Entry, LedgerError, Move, Status
 from delivery.memory import MemoryLedger
 from delivery.signals import Settled
 from delivery.strategies import Strategy, WaitForIdle
@@ -18,6 +18,7 @@ from voice.clock import run
 from voice.events import Turn
 from voice.simulated import SimulatedCaller, SimulatedChannel
 
+Anna = SimulatedCaller
 ROOM = "lobby"
 WORD = 0.4
 """Seconds a word of a simulated voice takes."""
@@ -190,6 +191,11 @@ def delivery(id: str, content: str = "", strategy: Strategy | None = None, **fie
     return Delivery(id, fields.pop("room", ROOM), text, chosen.written(), **{"max_wait": None, **fields})
 
 
+def lines(anna: Anna) -> list[str]:
+    """What came to her ear, utterance by utterance."""
+    return [line.heard for line in anna.lines]
+
+
 def heard_words(*callers: SimulatedCaller) -> list[str]:
     """All words that came to these ears, one after the other."""
     return " ".join(line.heard for caller in callers for line in caller.lines).split()
@@ -218,19 +224,3 @@ def play(
 
 def near(seconds: float, wanted: float) -> bool:
     return abs(seconds - wanted) <= TICK
-
-
-__all__ = [
-    "ROOM",
-    "TICK",
-    "WORD",
-    "Agent",
-    "Door",
-    "House",
-    "Ledger",
-    "Told",
-    "delivery",
-    "heard_words",
-    "near",
-    "play",
-]

@@ -9,7 +9,7 @@ import math
 import re
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from delivery.ledger import Delivery, Entry, Move, OnInterrupt, Status
 from delivery.message import Message
@@ -60,6 +60,17 @@ ANNA, BERT = "anna", "bert"
 WORD = 0.5
 """Seconds a word takes."""
 NEAR = 1e-6
+
+LAST = 4 * WORD
+"""Seconds in which four words are said."""
+
+
+@dataclass(frozen=True)
+class Never(Strategy):
+    name: ClassVar[str] = "test-never"
+
+    def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
+        return None
 
 
 def word_ends(text: str) -> list[int]:
@@ -400,3 +411,18 @@ class Stage:
 
     def status(self, id: str) -> Status:
         return self.entries[id].status
+
+
+def begun(stage: Stage, *words: str) -> None:
+    """Let a message begin and some words of it be heard."""
+    while not stage.playing:
+        stage.until(stage.now + 0.1)
+    playing = stage.playing[stage.current]
+    stage.until(playing.begun + len(words) * WORD)
+    assert playing.message.text[: playing.chars].split() == list(words)
+
+
+def answered(stage: Stage, caller: str = ANNA) -> None:
+    """The caller's turn ends, and the agent answers for a second."""
+    stage.until(stage.now + 0.5)
+    stage.reply(stage.turn(caller), 1.0)
