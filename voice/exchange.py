@@ -172,8 +172,9 @@ class Exchange:
     # -- for those who bring callers: who is there, and what they do
 
     def tell(self, event: Event) -> None:
-        """A caller did something."""
-        self._watch.feed(event)
+        """A caller did something. Once the channel is closed nobody is left to be told."""
+        if self._open:
+            self._watch.feed(event)
 
     def receive(self, caller: str, stream: int, samples: int, flushed: bool) -> None:
         """A receipt came: the caller's ear has had `samples` of audio stream `stream`."""

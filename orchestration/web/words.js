@@ -19,6 +19,11 @@ const BLOCKERS = {
   question_pending: () => "the agent asked something; an answer may come",
   agent_speaking: () => "the agent is speaking",
   reply_owed: () => "a reply is being made",
+  buffer: () => "the silence is being measured",
+  queue: () => "another result goes first",
+  addressee_absent: () => "whoever asked for it does not hear",
+  preparing: () => "its words are being made",
+  retrying: () => "it failed and is tried again soon",
 };
 
 const SHORT = {

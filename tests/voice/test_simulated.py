@@ -1117,3 +1117,18 @@ def known_voices(told: Told) -> list[tuple[float, float]]:
                 spans.append((since, at))
                 since = None
     return spans
+
+
+def test_what_a_caller_does_after_the_channel_closed_reaches_nobody() -> None:
+    heard: list[object] = []
+
+    async def main() -> None:
+        async with SimulatedChannel() as channel:
+            channel.join("anna")
+            channel.listen(lambda event, at: heard.append(event))
+        told = len(heard)
+        channel.tell(SpeechStarted("anna"))
+        await asyncio.sleep(30)
+        assert len(heard) == told
+
+    clock.run(main())
