@@ -90,7 +90,8 @@ class Entry:
     `seq` is its place in the order of arrival. `wording` is what is really spoken (the agent's own words, or what a
     hook made of it; None: the content); `heard_chars` how many characters of that were heard (always the end of a
     word). `attempts` is how often it was cut short or failed; `age` is seconds since it was put, by the ledger's own
-    clock, at the time of reading; `reason` why it ended, or why it was last cut.
+    clock, at the time of reading; `reason` why it ended, or why it was last cut. `unwanted`: it was cancelled while
+    it was being spoken or about to be; whoever speaks it stops at the next word and ends it.
     """
 
     delivery: Delivery
@@ -101,6 +102,19 @@ class Entry:
     attempts: int = 0
     age: float = 0.0
     reason: str = ""
+    unwanted: bool = False
+
+
+LEASE = 3.0
+"""Seconds without a sign of life after which a process counts as gone, and its rooms and tasks may be taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A program that uses the ledger. `address` is where its callers reach it (a URL; None: callers cannot be sent)."""
+
+    id: str
+    address: str | None = None
 
 
 class LedgerError(Exception):
@@ -117,6 +131,16 @@ class QueueFullError(LedgerError):
 
 class FencedError(LedgerError):
     """Another process took the room since: this one's epoch is old and nothing was written."""
+
+
+class RoomHeldError(LedgerError):
+    """A living process has the room, and callers in it: send them to `holder`."""
+
+    def __init__(self, room: str, holder: Process) -> None:
+        where = f"at {holder.address}" if holder.address else "which callers cannot be sent to"
+        super().__init__(f"room {room!r} is held by the process {holder.id} {where}")
+        self.room = room
+        self.holder = holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +167,40 @@ class Ledger(Protocol):
 
     async def aclose(self) -> None: ...
 
+    # -- processes
+
+    async def beat(self, process: Process) -> frozenset[str]:
+        """This process is alive; the lease counts from now, by the ledger's own clock.
+
+        Returns the ids of the processes that are gone and were not forgotten: they left, or gave no sign of life for
+        a lease, or had the same address before (it is ours now).
+        """
+        ...
+
+    async def leave(self, process: str) -> None:
+        """This process goes: whoever asks from now on finds it gone, and its rooms free."""
+        ...
+
+    async def forget(self, processes: Iterable[str]) -> None:
+        """All that was left by these gone processes is taken care of. One that lives after all is not forgotten."""
+        ...
+
+    # -- rooms
+
     async def take_room(self, room: str, owner: str) -> int:
         """Own `room` from now on: bump and return its epoch; older owners' writes are fenced.
 
-        Reserved and speaking rows of the room become queued again from their last heard word: whoever spoke them is
-        gone.
+        `owner` is a process's id. Reserved and speaking rows of the room become queued again from their last heard
+        word: whoever spoke them is gone. Raises RoomHeldError when another process has the room, did not leave it and
+        is not gone. A process that never gave a sign of life counts as gone.
         """
         ...
+
+    async def leave_room(self, room: str, epoch: int) -> None:
+        """Any process may take the room from now on. Does nothing when it is not ours (`epoch`) any more."""
+        ...
+
+    # -- deliveries
 
     async def put(self, delivery: Delivery, *, limit: int = 1000) -> bool:
         """Queue `delivery`. False: this id with this content is there already (nothing changed).
@@ -158,10 +209,26 @@ class Ledger(Protocol):
         """
         ...
 
-    async def move(self, room: str, epoch: int, moves: Sequence[Move]) -> None:
-        """Write several steps in one transaction. A delivery that already ended is left as it is.
+    async def move(self, room: str, epoch: int, moves: Sequence[Move]) -> frozenset[str]:
+        """Write several steps in one transaction. A delivery that already ended is left as it is; returns their ids.
 
         Raises FencedError when `epoch` is not the room's; LedgerError when it cannot be written.
+        """
+        ...
+
+    async def cancel(self, id: str) -> Status | None:
+        """It is not wanted any more. Any process may say so. Returns its status after that; None: unknown.
+
+        A queued one is cancelled at once; one that is reserved or being spoken becomes `unwanted`, and whoever holds
+        the room ends it.
+        """
+        ...
+
+    async def replay(self, id: str, *, whole: bool = False) -> Status | None:
+        """Queue a delivery again that ended unheard (dead, expired, refused, cancelled, dropped). Any process may.
+
+        Its age and attempts begin anew, at its old place in the queue; `whole`: also what was heard of it is said
+        again. Returns its status after that (another status than queued: it was left as it is); None: unknown.
         """
         ...
 
@@ -174,7 +241,7 @@ class Ledger(Protocol):
     async def get(self, id: str) -> Entry | None: ...
 
     def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
-        """Call `on_change(room)` in the event loop soon after any process put or moved a delivery of that room.
+        """Call `on_change(room)` in the event loop soon after any process changed a delivery of that room.
 
         A hint: it may come late, twice, or with room "*" (look everywhere). Returns what stops it.
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -58,11 +58,12 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """A task as the engine knows it; `result` once it ended."""
+    """A task as the engine knows it; `result` once it ended, `progress` what its parts last reported (by name)."""
 
     task: Task
     status: TaskStatus
     result: TaskResult | None = None
+    progress: Mapping[str, str] = field(default_factory=dict)
 
 
 class Steps(Protocol):
@@ -82,14 +83,21 @@ It also tells the desk of the result (the last step): when it returns, the resul
 
 
 class TaskEngine(Protocol):
-    """Runs tasks durably (as far as it can) on the event loop it was opened in."""
+    """Runs tasks durably (as far as it can) on the event loop it was opened in, beside other processes' engines."""
 
     name: str
 
-    async def open(self, body: Body) -> None:
-        """Make it ready and resume every unfinished task of this engine whose process is gone.
+    async def open(self, body: Body, process: str) -> None:
+        """Make it ready. `process` is this process's id, unique for every start of a program.
 
         Raises EngineError; so does everything else while it is not open.
+        """
+        ...
+
+    async def adopt(self, gone: Collection[str]) -> int:
+        """Take over and resume every unfinished task of these processes, which are gone; returns how many.
+
+        When several processes do so at once, each task goes to one of them.
         """
         ...
 
@@ -98,15 +106,19 @@ class TaskEngine(Protocol):
         ...
 
     async def cancel(self, id: str) -> bool:
-        """Cancel it wherever it runs: its body gets CancelledError. False: unknown or already over."""
+        """Cancel it in whatever process it runs: its body gets CancelledError. False: unknown or already over."""
+        ...
+
+    async def report(self, id: str, progress: Mapping[str, str]) -> None:
+        """What the parts of a running task are at, for whoever asks in any process; the last report counts."""
         ...
 
     async def get(self, id: str) -> TaskRecord | None: ...
 
     async def tasks(self, room: str, limit: int = 100) -> list[TaskRecord]:
-        """A room's last `limit` tasks, oldest first."""
+        """A room's last `limit` tasks, oldest first, of all processes."""
         ...
 
     async def aclose(self) -> None:
-        """Stop. Running tasks are interrupted, not ended: a durable engine resumes them at the next `open`."""
+        """Stop. Running tasks are interrupted, not ended: a durable engine's are resumed by who adopts them."""
         ...
