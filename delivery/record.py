@@ -22,6 +22,12 @@ MAX_NOTES = 65_536
 CUT_BY_RESTART = "the process that spoke it is gone"
 """Reason of a delivery that was being spoken when its room was taken over."""
 
+CANCELLED = "cancelled"
+"""Reason of a delivery that somebody cancelled."""
+
+_UNHEARD = frozenset({Status.DEAD, Status.EXPIRED, Status.REFUSED, Status.CANCELLED, Status.DROPPED})
+"""Ends after which it may be said after all; a superseded one would be stale."""
+
 
 def written(delivery: Delivery) -> dict[str, Any]:
     """The delivery as one flat row of text and numbers.
@@ -88,7 +94,7 @@ def after(entry: Entry, move: Move) -> Entry:
     spoken = entry.delivery.content if wording is None else wording
     if not 0 <= heard <= len(spoken):
         raise LedgerError(f"heard_chars of {entry.delivery.id!r} must be 0 to {len(spoken)}, not {heard}")
-    return replace(
+    moved = replace(
         entry,
         status=Status(move.status),
         wording=wording,
@@ -96,6 +102,7 @@ def after(entry: Entry, move: Move) -> Entry:
         attempts=entry.attempts + move.attempt,
         reason=entry.reason if move.reason is None else _clean("reason", move.reason)[:MAX_NAME],
     )
+    return unwanted(moved) if moved.unwanted else moved
 
 
 def orphaned(entry: Entry) -> Entry:
@@ -103,7 +110,27 @@ def orphaned(entry: Entry) -> Entry:
     if entry.status not in (Status.RESERVED, Status.SPEAKING):
         return entry
     reason = CUT_BY_RESTART if entry.status is Status.SPEAKING else entry.reason
-    return replace(entry, status=Status.QUEUED, reason=reason)
+    queued = replace(entry, status=Status.QUEUED, reason=reason)
+    return unwanted(queued) if queued.unwanted else queued
+
+
+def unwanted(entry: Entry) -> Entry:
+    """The entry once it was cancelled: at once if nobody is about to speak it; else it is for the speaker to end."""
+    match entry.status:
+        case Status.QUEUED:
+            return replace(entry, status=Status.CANCELLED, reason=CANCELLED, unwanted=False)
+        case Status.RESERVED | Status.SPEAKING:
+            return replace(entry, unwanted=True)
+        case _:
+            return entry
+
+
+def again(entry: Entry, *, whole: bool) -> Entry:
+    """The entry once it was queued again, if it ended unheard; otherwise as it is."""
+    if entry.status not in _UNHEARD:
+        return entry
+    heard = 0 if whole else entry.heard_chars
+    return replace(entry, status=Status.QUEUED, heard_chars=heard, attempts=0, age=0.0, reason="", unwanted=False)
 
 
 def _clean(field: str, value: object) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from delivery.database import BUSY_TIMEOUT, NOW, Database
 from delivery.ledger import (
+    LEASE,
     OPEN_STATUSES,
     ConflictError,
     Delivery,
@@ -18,10 +19,12 @@ from delivery.ledger import (
     FencedError,
     LedgerError,
     Move,
+    Process,
     QueueFullError,
+    RoomHeldError,
     Status,
 )
-from delivery.record import after, orphaned, read, same, written
+from delivery.record import after, again, orphaned, read, same, unwanted, written
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +67,16 @@ _VERSIONS = [
     );
     CREATE INDEX deliveries_by_room ON deliveries (room, status, seq);
     """,
+    """
+    ALTER TABLE deliveries ADD COLUMN unwanted INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rooms ADD COLUMN held INTEGER NOT NULL DEFAULT 1;
+    CREATE TABLE processes (
+        id TEXT PRIMARY KEY,
+        address TEXT,
+        beat_at REAL NOT NULL,
+        gone INTEGER NOT NULL DEFAULT 0
+    );
+    """,
 ]
 
 _SELECT = f"SELECT *, max(0.0, {NOW} - put_at) AS age FROM deliveries "
@@ -73,12 +86,16 @@ class SqliteLedger:
     """Deliveries and rooms in the file at `path`, whose directory must be there.
 
     `poll` is the time in seconds between two looks for what other processes wrote, while somebody subscribes.
-    `busy_timeout` is how long in seconds another program's lock is waited for. Ages are by the database's clock.
+    `busy_timeout` is how long in seconds another program's lock is waited for, `lease` how long a process counts as
+    alive without a sign of life. Ages are by the database's clock.
     """
 
-    def __init__(self, path: str | Path, *, poll: float = POLL, busy_timeout: float = BUSY_TIMEOUT) -> None:
+    def __init__(
+        self, path: str | Path, *, poll: float = POLL, busy_timeout: float = BUSY_TIMEOUT, lease: float = LEASE
+    ) -> None:
         self.database = Database(path, busy_timeout=busy_timeout)
         self._poll = poll
+        self._lease = lease
         self._subscribers: dict[object, Callable[[str], None]] = {}
         self._polling: asyncio.Task[None] | None = None
         self._seen_version = 0
@@ -102,13 +119,52 @@ class SqliteLedger:
             self._polling = None
         await self.database.aclose()
 
+    # -- processes
+
+    async def beat(self, process: Process) -> frozenset[str]:
+        """This process is alive; returns those that are gone and not forgotten."""
+
+        def note(connection: sqlite3.Connection) -> frozenset[str]:
+            known = connection.execute(
+                f"UPDATE processes SET address = ?, beat_at = {NOW}, gone = 0 WHERE id = ?",
+                (process.address, process.id),
+            ).rowcount
+            if not known:
+                connection.execute("UPDATE processes SET gone = 1 WHERE address = ?", (process.address,))
+                connection.execute(
+                    f"INSERT INTO processes (id, address, beat_at) VALUES (?, ?, {NOW})", (process.id, process.address)
+                )
+            gone = f"SELECT id FROM processes WHERE gone OR beat_at < {NOW} - ?"
+            return frozenset(row["id"] for row in connection.execute(gone, (self._lease,)))
+
+        return await self.database.write(note)
+
+    async def leave(self, process: str) -> None:
+        """This process goes."""
+        await self._execute("UPDATE processes SET gone = 1 WHERE id = ?", [(process,)])
+
+    async def forget(self, processes: Iterable[str]) -> None:
+        """Forget processes that are gone."""
+        sql = f"DELETE FROM processes WHERE id = ? AND (gone OR beat_at < {NOW} - ?)"
+        await self._execute(sql, [(id, self._lease) for id in processes])
+
+    # -- rooms
+
     async def take_room(self, room: str, owner: str) -> int:
         """Own `room`: its reserved and speaking deliveries are queued again, older owners are fenced."""
 
         def take(connection: sqlite3.Connection) -> int:
+            holder = connection.execute(
+                "SELECT processes.id, address FROM rooms JOIN processes ON processes.id = owner "
+                f"WHERE room = ? AND owner != ? AND held AND NOT gone AND beat_at >= {NOW} - ?",
+                (room, owner, self._lease),
+            ).fetchone()
+            if holder is not None:
+                raise RoomHeldError(room, Process(holder["id"], holder["address"]))
             row = connection.execute(
-                f"INSERT INTO rooms VALUES (?, ?, 1, {NOW}) ON CONFLICT (room) DO UPDATE "
-                "SET owner = excluded.owner, epoch = epoch + 1, taken_at = excluded.taken_at RETURNING epoch",
+                f"INSERT INTO rooms (room, owner, epoch, taken_at) VALUES (?, ?, 1, {NOW}) "
+                "ON CONFLICT (room) DO UPDATE SET owner = excluded.owner, epoch = epoch + 1, "
+                "taken_at = excluded.taken_at, held = 1 RETURNING epoch",
                 (room, owner),
             ).fetchone()
             epoch: int = row["epoch"]
@@ -117,6 +173,18 @@ class SqliteLedger:
             return epoch
 
         return await self.database.write(take)
+
+    async def leave_room(self, room: str, epoch: int) -> None:
+        """Let the room go, if it is still ours."""
+        await self._execute("UPDATE rooms SET held = 0 WHERE room = ? AND epoch = ?", [(room, epoch)])
+
+    async def _execute(self, sql: str, rows: Sequence[tuple[str | int | float, ...]]) -> None:
+        def execute(connection: sqlite3.Connection) -> None:
+            connection.executemany(sql, rows)
+
+        await self.database.write(execute)
+
+    # -- deliveries
 
     async def put(self, delivery: Delivery, *, limit: int = 1000) -> bool:
         """Queue `delivery`; False when it is there already."""
@@ -140,21 +208,53 @@ class SqliteLedger:
 
         return await self.database.write(queue, then=lambda new: self._tell(delivery.room) if new else None)
 
-    async def move(self, room: str, epoch: int, moves: Sequence[Move]) -> None:
-        """Make all of `moves`, or none."""
+    async def move(self, room: str, epoch: int, moves: Sequence[Move]) -> frozenset[str]:
+        """Make all of `moves`, or none; returns the ids of those that had ended before."""
 
-        def step(connection: sqlite3.Connection) -> None:
+        def step(connection: sqlite3.Connection) -> frozenset[str]:
             owned = connection.execute("SELECT epoch FROM rooms WHERE room = ?", (room,)).fetchone()
             if owned is None or owned["epoch"] != epoch:
                 raise FencedError(f"room {room!r} was taken over: epoch {epoch} is old")
+            over = set()
             for move in moves:
                 entry = _get(connection, move.id)
                 if entry is None or entry.delivery.room != room:
                     raise LedgerError(f"no delivery {move.id!r} in room {room!r}")
-                if not entry.status.terminal:
+                if entry.status.terminal:
+                    over.add(move.id)
+                else:
                     _keep(connection, after(entry, move), epoch)
+            return frozenset(over)
 
-        await self.database.write(step, then=lambda _: self._tell(room))
+        return await self.database.write(step, then=lambda _: self._tell(room))
+
+    async def cancel(self, id: str) -> Status | None:
+        """It is not wanted any more."""
+        return await self._change(id, unwanted)
+
+    async def replay(self, id: str, *, whole: bool = False) -> Status | None:
+        """Queue it again, if it ended unheard."""
+        return await self._change(id, lambda entry: again(entry, whole=whole))
+
+    async def _change(self, id: str, change: Callable[[Entry], Entry]) -> Status | None:
+        """What anybody may do to a delivery, whoever has its room."""
+
+        def alter(connection: sqlite3.Connection) -> tuple[Entry, Entry] | None:
+            if (entry := _get(connection, id)) is None:
+                return None
+            changed = change(entry)
+            if changed != entry:
+                _keep(connection, changed)
+            if entry.status.terminal and not changed.status.terminal:
+                connection.execute(f"UPDATE deliveries SET put_at = {NOW} WHERE id = ?", (id,))
+            return entry, changed
+
+        def told(made: tuple[Entry, Entry] | None) -> None:
+            if made is not None and made[0] != made[1]:
+                self._tell(made[0].delivery.room)
+
+        made = await self.database.write(alter, then=told)
+        return made[1].status if made else None
 
     async def entries(
         self, room: str, statuses: Iterable[Status] | None = None, limit: int = 1000, *, newest: bool = False
@@ -234,12 +334,22 @@ def _get(connection: sqlite3.Connection, id: str) -> Entry | None:
 
 def _entry(row: sqlite3.Row) -> Entry:
     kept = {field: row[field] for field in ("seq", "wording", "heard_chars", "attempts", "age", "reason")}
-    return Entry(delivery=read(dict(row)), status=Status(row["status"]), **kept)
+    return Entry(delivery=read(dict(row)), status=Status(row["status"]), unwanted=bool(row["unwanted"]), **kept)
 
 
-def _keep(connection: sqlite3.Connection, entry: Entry, epoch: int) -> None:
+def _keep(connection: sqlite3.Connection, entry: Entry, epoch: int | None = None) -> None:
+    """Write down where the delivery stands; `epoch`: of the owner who moved it (None: it was not the owner)."""
     connection.execute(
-        "UPDATE deliveries SET status = ?, wording = ?, heard_chars = ?, attempts = ?, reason = ?, epoch = ?, "
-        f"moved_at = {NOW} WHERE id = ?",
-        (entry.status, entry.wording, entry.heard_chars, entry.attempts, entry.reason, epoch, entry.delivery.id),
+        "UPDATE deliveries SET status = ?, wording = ?, heard_chars = ?, attempts = ?, reason = ?, unwanted = ?, "
+        f"epoch = coalesce(?, epoch), moved_at = {NOW} WHERE id = ?",
+        (
+            entry.status,
+            entry.wording,
+            entry.heard_chars,
+            entry.attempts,
+            entry.reason,
+            entry.unwanted,
+            epoch,
+            entry.delivery.id,
+        ),
     )

@@ -58,9 +58,11 @@ class Writer:
     async def _write(self, moves: tuple[Move, ...]) -> None:
         while True:
             try:
-                return await self._ledger.move(self._room, self._epoch, moves)
+                await self._ledger.move(self._room, self._epoch, moves)
             except FencedError:
                 raise
             except LedgerError as error:
                 log.warning("room %s: cannot write the ledger, trying again: %s", self._room, error)
                 await asyncio.sleep(RETRY)
+            else:
+                return

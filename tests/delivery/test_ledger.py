@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,44 +22,17 @@ from delivery.ledger import (
     LedgerError,
     Move,
     OnInterrupt,
+    Process,
     QueueFullError,
     SpeakAs,
     Status,
 )
 from delivery.memory import MemoryLedger
 from delivery.sqlite import SqliteLedger
+from tests.delivery.ledgers import entry, play, result
 from voice.clock import VirtualLoop, run
 
-Script = Callable[[Ledger], Awaitable[None]]
-
 ENDS = [status for status in Status if status.terminal]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
-    return MemoryLedger() if request.param == "memory" else SqliteLedger(tmp_path / "ledger.db")
-
-
-def play(ledger: Ledger, script: Script) -> None:
-    async def main() -> None:
-        await ledger.open()
-        try:
-            await script(ledger)
-        finally:
-            await ledger.aclose()
-
-    run(main())
-
-
-def result(id: str = "one", **fields: Any) -> Delivery:
-    given = {"room": "lobby", "content": f"the answer to {id}", "strategy": {"name": "wait_for_idle", "buffer": 1.0}}
-    return Delivery(id=id, **{**given, **fields})
-
-
-async def entry(ledger: Ledger, id: str = "one") -> Entry:
-    found = await ledger.get(id)
-    assert found is not None
-    return found
 
 
 def test_what_was_put_is_read_back_whole(ledger: Ledger) -> None:
@@ -410,8 +383,8 @@ class TwoLedgers(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=VirtualLoop)
-        self.memory = MemoryLedger()
-        self.sqlite = SqliteLedger(self.directory / f"{next(self.numbers)}.db")
+        self.memory = MemoryLedger(lease=600.0)
+        self.sqlite = SqliteLedger(self.directory / f"{next(self.numbers)}.db", lease=600.0)
         self.runner.run(self.memory.open())
         self.runner.run(self.sqlite.open())
 
@@ -432,9 +405,33 @@ class TwoLedgers(RuleBasedStateMachine):
     def put(self, id: str, room: str, content: str, limit: int) -> None:
         self.both(lambda ledger: ledger.put(result(id, room=room, content=content), limit=limit))
 
-    @rule(room=rooms)
-    def take_room(self, room: str) -> None:
-        self.both(lambda ledger: ledger.take_room(room, "me"))
+    @rule(room=rooms, owner=st.sampled_from(["me", "you"]))
+    def take_room(self, room: str, owner: str) -> None:
+        self.both(lambda ledger: ledger.take_room(room, owner))
+
+    @rule(room=rooms, epoch=st.integers(0, 3))
+    def leave_room(self, room: str, epoch: int) -> None:
+        self.both(lambda ledger: ledger.leave_room(room, epoch))
+
+    @rule(process=st.sampled_from(["me", "you"]), address=st.sampled_from([None, "http://here", "http://there"]))
+    def beat(self, process: str, address: str | None) -> None:
+        self.both(lambda ledger: ledger.beat(Process(process, address)))
+
+    @rule(process=st.sampled_from(["me", "you"]))
+    def leave(self, process: str) -> None:
+        self.both(lambda ledger: ledger.leave(process))
+
+    @rule(processes=st.sets(st.sampled_from(["me", "you"])))
+    def forget(self, processes: set[str]) -> None:
+        self.both(lambda ledger: ledger.forget(processes))
+
+    @rule(id=ids)
+    def cancel(self, id: str) -> None:
+        self.both(lambda ledger: ledger.cancel(id))
+
+    @rule(id=ids, whole=st.booleans())
+    def replay(self, id: str, whole: bool) -> None:
+        self.both(lambda ledger: ledger.replay(id, whole=whole))
 
     @rule(room=rooms, epoch=st.integers(0, 3), moves=st.lists(moves, max_size=3))
     def move(self, room: str, epoch: int, moves: list[Move]) -> None:

@@ -1,0 +1,16 @@
+"""Every kind of ledger, for the suites that all of them must pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from delivery.ledger import Ledger
+from delivery.memory import MemoryLedger
+from delivery.sqlite import SqliteLedger
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
+    return MemoryLedger() if request.param == "memory" else SqliteLedger(tmp_path / "ledger.db")
