@@ -5,13 +5,13 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES = voice delivery orchestration tests examples
 
-.PHONY: help serve test check soak bench clean browser lint
+.PHONY: help serve test check soak bench clean browser postgres lint
 .DEFAULT_GOAL = help
 
 help:
 	@echo "make serve   install into $(VENV) and talk with the demo at http://localhost:8080"
-	@echo "make test    everything: format, lint, types, all tests, the real browser and kill -9 too"
-	@echo "make check   the same without browser and kill -9: for every save, at most three minutes"
+	@echo "make test    everything: format, lint, types, all tests, the real browser, PostgreSQL and kill -9 too"
+	@echo "make check   the same without browser, PostgreSQL and kill -9: for every save, at most three minutes"
 	@echo "make soak    the virtual-time tests with many more random cases, a fresh seed each time"
 	@echo "make bench   print every figure we state"
 	@echo "make clean   remove $(VENV) and everything that was built"
@@ -22,15 +22,15 @@ serve: $(VENV)/.demo
 	$(BIN)/sottovoce serve examples/demo.py $(ARGS)
 
 # coverage starts before pytest: our plugin is loaded with pytest, too early for pytest-cov to see what it imports.
-test: $(VENV)/.test browser lint
+test: $(VENV)/.test browser postgres lint
 	$(BIN)/python -m coverage run -m pytest $(ARGS)
 	@$(BIN)/python -m coverage report --skip-covered
 
 check: $(VENV)/.test lint
-	$(BIN)/python -m pytest -m "not browser and not crash" $(ARGS)
+	$(BIN)/python -m pytest -m "not browser and not crash and not postgres" $(ARGS)
 
 soak: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not browser and not crash and not speech" \
+	$(BIN)/python -m pytest -m "not browser and not crash and not postgres and not speech" \
 		--hypothesis-profile=soak --hypothesis-seed=random $(ARGS)
 
 bench: $(VENV)/.test
@@ -49,21 +49,40 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 
-# The browser tests drive a real Chromium. It is installed where that needs no question, and never in the way.
-browser:
-	@for each in chromium chromium-browser google-chrome; do command -v $$each >/dev/null && exit 0; done; \
-	if ! command -v apt-get >/dev/null; then as=none; \
+# Some tests drive a real Chromium and a real PostgreSQL. They are installed where that needs no question, and never in
+# the way: Debian's PostgreSQL is told not to start a server on this machine, since the tests start a private one.
+AS_ROOT = if ! command -v apt-get >/dev/null; then as=none; \
 	elif [ "$$(id -u)" = 0 ]; then as=; \
 	elif sudo -n true 2>/dev/null; then as="sudo -n"; \
-	else as=none; fi; \
+	else as=none; fi
+APT = apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
+
+browser:
+	@for each in chromium chromium-browser google-chrome; do command -v $$each >/dev/null && exit 0; done; \
+	$(AS_ROOT); \
 	if [ "$$as" != none ]; then \
 		echo "Installing Debian's chromium for the browser tests"; \
-		$$as apt-get update -qq && \
-		$$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
+		$$as $(APT) chromium; \
 	fi; \
 	command -v chromium >/dev/null || \
 	echo "No chromium here, and none could be installed unasked: the browser tests will be SKIPPED." \
 		"On Debian: sudo apt-get install chromium"
+
+postgres:
+	@found() { [ -n "$$SOTTOVOCE_POSTGRES" ] || command -v pg_ctl >/dev/null || \
+		ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }; \
+	found && exit 0; \
+	$(AS_ROOT); \
+	if [ "$$as" != none ]; then \
+		echo "Installing Debian's postgresql for the tests of its ledger"; \
+		rule=/etc/postgresql-common/createcluster.conf; \
+		$$as $(APT) postgresql-common && \
+		$$as sed -i '1i create_main_cluster = false' $$rule && \
+		{ $$as $(APT) postgresql; $$as sed -i '1{/^create_main_cluster = false$$/d}' $$rule; }; \
+	fi; \
+	found || \
+	echo "No PostgreSQL here, and none could be installed unasked: the tests of its ledger will be SKIPPED." \
+		"On Debian: sudo apt-get install postgresql"
 
 # An editable install, so a second run has nothing to do until the dependencies change.
 $(VENV)/.demo: pyproject.toml $(BIN)/python

@@ -1,7 +1,35 @@
-"""How random tests are played: never against the wall clock, and at length for `make soak`."""
+"""How random tests are played: never against the wall clock, and at length for `make soak`; a PostgreSQL to use.
 
+The server is started with the first test that asks for it; where there is none, that test is skipped and says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from tests.postgres import Server, missing, server
 
 settings.register_profile("house", parent=settings.default, deadline=None)
 settings.register_profile("soak", deadline=None, derandomize=False, max_examples=2_000, print_blob=True)
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A real server, the same one for all tests; whoever stops it starts it again."""
+    reason = missing()
+    if reason is not None:
+        pytest.skip(reason)
+    with server() as one:
+        yield one
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Server) -> Iterator[str]:
+    """The URL of an empty database of this test's own."""
+    url = postgres_server.fresh()
+    yield url
+    postgres_server.drop(url)
