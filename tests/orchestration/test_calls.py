@@ -10,7 +10,7 @@ import pytest
 from delivery import Immediate, Queued, Status, WaitForIdle
 from orchestration import HookContext, HookEvent, HookExecution, HookTrigger, Refuse
 from orchestration.simulation import NotHeardError, SimulatedCall
-from tests.orchestration.scenes import SECOND, TICK, failing, failing_later, house, instant, play, slow
+from tests.scenarios.scenes import SECOND, TICK, failing, failing_later, house, instant, play, slow
 from voice.floor import FloorState
 
 

@@ -12,7 +12,7 @@ import pytest
 from delivery import Immediate, Status
 from orchestration import HookContext, HookEvent, HookTrigger, Runtime
 from orchestration.simulation import GAP, NotHeardError, SimulatedCall, simulate
-from tests.orchestration.scenes import FIRST, SECOND, TICK, house, play
+from tests.scenarios.scenes import FIRST, SECOND, TICK, house, play
 from voice.clock import TimeLimitError, run
 from voice.events import Joined, Left, SpeakingStarted, TurnEnded
 from voice.floor import FloorChanged, FloorState

@@ -13,7 +13,7 @@ from orchestration.runtime import Runtime
 from orchestration.transcript import Entry, Transcript
 from orchestration.typist import HELP, MAX_LINE, PATIENCE
 from orchestration.workers import Context, worker
-from tests.orchestration.scenes import SECOND, TICK, house
+from tests.scenarios.scenes import SECOND, TICK, house
 from voice.clock import now, run
 
 COMMERCIALLY = "Commercially boats pay off after nine years of patient and careful use."

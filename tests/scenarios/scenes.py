@@ -1,19 +1,25 @@
-"""A small house for scenario tests: a host with a script, two analysts of known speed, and a call in virtual time."""
+"""A small house for scenario tests: a host with a script, two analysts of known speed, and a call in virtual time.
+
+What the tests look at stands here too: what was said, when the caller spoke, and where each delivery stands.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from delivery import Strategy, WaitForIdle
+from delivery import Status, Strategy, WaitForIdle
 from orchestration import Agent, Runtime, Supervisor
 from orchestration.models.model import Delta, Message, Role, ToolSpec
 from orchestration.models.scripted import RESULT, Intent, Scripted
 from orchestration.simulation import SimulatedCall, simulate
 from orchestration.workers import Context, Worker, worker
 from voice.clock import run
+from voice.floor import FloorState
 
 FIRST, SECOND = 3.0, 5.0
 """Seconds the analysts work."""
@@ -117,3 +123,36 @@ def play(script: Callable[[SimulatedCall], Awaitable[None]], runtime: Runtime | 
             await script(call)
 
     run(main())
+
+
+# -- what is looked at
+
+
+def near(seconds: float, wanted: float) -> bool:
+    return abs(seconds - wanted) <= TICK
+
+
+def said(call: SimulatedCall) -> list[str]:
+    return [line.heard for line in call.lines]
+
+
+def times_heard(call: SimulatedCall, words: str) -> Counter[str]:
+    """How often the caller heard each of these words, over all lines."""
+    wanted = set(words.split())
+    return Counter(word for line in call.lines for word in line.heard.split() if word in wanted)
+
+
+async def statuses(call: SimulatedCall) -> list[Status]:
+    """Where the room's deliveries stand, in order of arrival."""
+    await call.silence(1)
+    entries = await call.runtime.ledger.entries(call.room, list(Status))
+    return [entry.status for entry in entries]
+
+
+def check_manners(call: SimulatedCall) -> None:
+    """What holds in every call: nothing of ours begins while the caller holds the floor, nor beside another line."""
+    for (a, state), (b, _) in pairwise([*call.floor, (call.now, FloorState.EMPTY)]):
+        over = [line.heard for line in call.lines if a < line.started < b - 1e-6]
+        assert state is not FloorState.USER_HOLDS or not over, f"{over} began over the caller"
+    spans = sorted(span for line in call.lines for span in line.spans)
+    assert all(a[1] <= b[0] + TICK for a, b in pairwise(spans)), "two voices of ours at once"
