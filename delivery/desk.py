@@ -59,8 +59,8 @@ REFRESH = 5.0
 """Seconds after which the table is read again without a hint: the hint may be lost, the table is the truth."""
 CLOSING = 2.0
 """Seconds a closing desk gives the voice, the ledger and the hooks to finish; what is missed then is owed again."""
-FORGOTTEN = 1024
-"""How many ids that were cancelled before they were here are remembered."""
+LIMIT = 1000
+"""Most open deliveries of a room that are read at once."""
 
 After = Callable[[Settled], Awaitable[None]]
 """Called when a delivery came to its end."""
@@ -72,6 +72,11 @@ T = TypeVar("T")
 
 async def unnoticed(settled: Settled) -> None:
     """Nobody asked."""
+
+
+def always() -> bool:
+    """Nobody else can take the room."""
+    return True
 
 
 class Desk:
@@ -92,8 +97,12 @@ class Desk:
         after: After = unnoticed,
         watcher: Watcher | None = None,
         spoken: Callable[[Utterance, Message | None], None] | None = None,
+        held: Callable[[], bool] = always,
     ) -> None:
-        """`spoken` is told of every utterance the desk begins (None for the message: an opener)."""
+        """`spoken` is told of every utterance the desk begins (None for the message: an opener).
+
+        `held` says whether the room is surely still ours; while it is not, nothing is begun.
+        """
         self.room = room
         self.lost = asyncio.Event()
         self._epoch = epoch
@@ -104,6 +113,7 @@ class Desk:
         self._after = after
         self._watcher = watcher
         self._spoken = spoken
+        self._held = held
         self._scheduler = Scheduler()
         self._events: deque[tuple[SchedulerEvent | None, float]] = deque()
         self._handling = False
@@ -115,7 +125,6 @@ class Desk:
         """Those that were picked up, until their end is durable."""
         self._ended: set[str] = set()
         """Those whose end became durable while the table was being read: that reading may still show them as queued."""
-        self._cancelled: deque[str] = deque(maxlen=FORGOTTEN)
         self._wordings: dict[str, str] = {}
         """What hook and agent made of a delivery that could not be reserved yet: they are asked once."""
         self._writer = Writer(room, epoch, ledger, self._note, self._lose)
@@ -156,14 +165,6 @@ class Desk:
             if not isinstance(error, asyncio.CancelledError):
                 kind = error = trace = None  # the group would wrap what is raised inside `async with` in a group
             await self._group.__aexit__(kind, error, trace)
-
-    def cancel(self, id: str) -> None:
-        """The delivery is not wanted any more; if it is being spoken, it stops."""
-        if id in self._deliveries:
-            self._handle(Withdrawn(id), self._loop.time())
-        else:
-            self._cancelled.append(id)
-            self._stale.set()
 
     def carry(self, id: str, heard: bool | None = None) -> None:
         """The agent's reply carries the delivery; `heard` (at the reply's end): whether it was heard whole."""
@@ -273,11 +274,13 @@ class Desk:
             self._guarded(lambda: spoken(utterance, message), None)
 
     def _speak(self, message: Message) -> None:
+        if not self._held():  # this process stood still, or the ledger is away: another may speak it
+            return self._handle(SpeechOver(message.id, 0, False, "lapsed"), self._loop.time())
         utterance = self._channel.say(message.text, to=message.to, over=message.over)
         self._utterances[message.id] = utterance
         self._messages[utterance.id] = message.id
         self._start(self._following, self._follow(message, utterance))
-        self._tell_spoken(utterance, message)
+        return self._tell_spoken(utterance, message)
 
     async def _follow(self, message: Message, utterance: Utterance) -> None:
         await utterance
@@ -303,7 +306,7 @@ class Desk:
         except Exception as error:
             return self._not_ready(delivery, error, f"{type(error).__name__}: {_printable(error)}")
         try:
-            await self._ledger.move(self.room, self._epoch, [Move(id, Status.RESERVED, wording=wording)])
+            over = await self._ledger.move(self.room, self._epoch, [Move(id, Status.RESERVED, wording=wording)])
         except FencedError as error:
             return self._lose(error)
         except LedgerError as error:
@@ -312,6 +315,8 @@ class Desk:
         except ValueError as error:
             return self._not_ready(delivery, error, _printable(error))
         self._wordings.pop(id, None)
+        if over:
+            return self._handle(Withdrawn(id), self._loop.time())
         if self._scheduler.known(id):
             self._watch(delivery, Status.RESERVED)
         return self._handle(Ready(id, wording), self._loop.time())
@@ -332,22 +337,30 @@ class Desk:
             self._stale.clear()
             self._ended.clear()
             try:
-                entries = await self._ledger.entries(self.room, [Status.QUEUED])
+                entries = await self._ledger.entries(self.room, limit=LIMIT)
             except Exception as error:
                 log.warning("room %s: cannot read the ledger, trying again: %r", self.room, error)
                 await asyncio.sleep(RETRY)
                 self._stale.set()
                 continue
-            for entry in entries:
+            self._compare(entries)
+
+    def _compare(self, entries: list[Entry]) -> None:
+        """Take up what is new, and let go of what another process cancelled."""
+        for entry in entries:
+            if entry.unwanted:
+                self._handle(Withdrawn(entry.delivery.id), self._loop.time())
+            elif entry.status is Status.QUEUED:
                 self._submit(entry)
+        if len(entries) < LIMIT:
+            for id in self._deliveries.keys() - {entry.delivery.id for entry in entries}:
+                self._handle(Withdrawn(id), self._loop.time())
 
     def _submit(self, entry: Entry) -> None:
         delivery = entry.delivery
         if delivery.id in self._deliveries or delivery.id in self._ended:
             return None
         self._deliveries[delivery.id] = delivery
-        if delivery.id in self._cancelled:
-            return self._reject(entry, Status.CANCELLED, "cancelled")
         try:
             strategy = read(delivery.strategy)
         except Exception as error:

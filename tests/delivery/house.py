@@ -50,14 +50,15 @@ class Door(MemoryLedger):
         self.error: Exception = LedgerError("the disk is full; free some space")
         self.made: list[tuple[float, Move]] = []
 
-    async def move(self, room: str, epoch: int, moves: Sequence[Move]) -> None:
+    async def move(self, room: str, epoch: int, moves: Sequence[Move]) -> frozenset[str]:
         await self._pass(self.moving_takes)
         if self.refusals:
             self.refusals -= 1
             self.refused_at = asyncio.get_running_loop().time()
             raise self.error
-        await super().move(room, epoch, moves)
+        over = await super().move(room, epoch, moves)
         self.made += [(asyncio.get_running_loop().time(), move) for move in moves]
+        return over
 
     async def entries(
         self, room: str, statuses: Iterable[Status] | None = None, limit: int = 1000, *, newest: bool = False

@@ -343,17 +343,14 @@ def test_what_is_cancelled_before_it_is_here_is_never_spoken() -> None:
         ledger.reading_takes = 2.0
         await house.put("a", strategy=Immediate())
         await asyncio.sleep(0.1)
-        house.desk.cancel("a")
+        await house.ledger.cancel("a")
         outcome = await Receipt("a", house.ledger)
         assert outcome.status is Status.CANCELLED
-        house.desk.cancel("later")
-        await asyncio.sleep(1)
-        await house.put("later")
-        assert (await Receipt("later", house.ledger)).status is Status.CANCELLED
+        await asyncio.sleep(10)
+        assert lines(anna) == []
 
     told = play(script, ledger=ledger, before=before)
-    assert [s.status for s in told.settled] == [Status.CANCELLED] * 2
-    assert asked == []
+    assert [s.status for s in told.settled] == [Status.CANCELLED]
 
 
 @pytest.mark.parametrize("moving", [0.0, 3.0], ids=["while its hook is asked", "while it is reserved"])
@@ -368,7 +365,7 @@ def test_what_is_cancelled_while_it_is_made_ready_is_not_spoken(moving: float) -
         ledger.moving_takes = moving
         await house.put("a")
         await asyncio.sleep(1)
-        house.desk.cancel("a")
+        await house.ledger.cancel("a")
         assert (await Receipt("a", house.ledger)).status is Status.CANCELLED
         await house.put("b")
         await anna.hears("b4")
@@ -383,7 +380,7 @@ def test_what_is_cancelled_in_mid_speech_stops() -> None:
     async def script(house: House, anna: Anna) -> None:
         await house.put("a", "One two three four five.")
         await anna.hears("two")
-        house.desk.cancel("a")
+        await house.ledger.cancel("a")
         outcome = await Receipt("a", house.ledger)
         assert (outcome.status, outcome.heard, outcome.remainder) == (Status.CANCELLED, "One two", "three four five.")
         await asyncio.sleep(10)
@@ -392,12 +389,76 @@ def test_what_is_cancelled_in_mid_speech_stops() -> None:
     play(script)
 
 
+def test_what_is_cancelled_while_it_waits_is_let_go() -> None:
+    async def script(house: House, anna: Anna) -> None:
+        anna.hang_up()
+        await house.put("a")
+        await asyncio.sleep(1)
+        await house.ledger.cancel("a")
+        await asyncio.sleep(0.1)
+        assert not house.desk.reason("a")
+
+    told = play(script)
+    assert told.of("a") == ["queued", "cancelled"]
+    assert [s.status for s in told.settled] == [Status.CANCELLED]
+
+
+def test_what_was_set_aside_is_spoken_once_it_is_replayed() -> None:
+    async def script(house: House, anna: Anna) -> None:
+        await house.put("a", "One two three four five.", on_interrupt=OnInterrupt.DROP)
+        await anna.hears("two")
+        await anna.say("never mind that please")
+        assert (await Receipt("a", house.ledger)).status is Status.DROPPED
+        await asyncio.sleep(10)
+        assert await house.ledger.replay("a") is Status.QUEUED
+        await anna.hears("five")
+        assert (await Receipt("a", house.ledger)).status is Status.HEARD
+        assert await house.ledger.replay("a") is Status.HEARD
+        await asyncio.sleep(10)
+        assert lines(anna)[-1].endswith("three four five.")
+
+    assert [s.status for s in play(script).settled] == [Status.DROPPED, Status.HEARD]
+
+
+def test_a_cancelled_one_that_is_replayed_is_spoken() -> None:
+    async def script(house: House, anna: Anna) -> None:
+        await house.put("a")
+        await asyncio.sleep(0.1)
+        await house.ledger.cancel("a")
+        await asyncio.sleep(1)
+        await house.ledger.replay("a")
+        await anna.hears("a4")
+
+    assert [s.status for s in play(script).settled] == [Status.CANCELLED, Status.HEARD]
+
+
+# -- a room that may be another's by now
+
+
+def test_nothing_is_begun_while_another_process_may_have_the_room() -> None:
+    surely = [True]
+
+    async def script(house: House, anna: Anna) -> None:
+        await house.put("a")
+        await asyncio.sleep(0.9)
+        surely[0] = False  # this process stood still, or the ledger is away
+        await asyncio.sleep(10)
+        assert lines(anna) == []
+        surely[0] = True
+        at = house.now
+        await anna.hears("a4")
+        assert anna.lines[0].started <= at + 2.0
+        assert (await house.entry("a")).attempts == 0
+
+    assert [s.status for s in play(script, held=lambda: surely[0]).settled] == [Status.HEARD]
+
+
 def test_cancelling_what_has_ended_or_what_nobody_knows_does_nothing() -> None:
     async def script(house: House, anna: Anna) -> None:
-        house.desk.cancel("nobody")
+        await house.ledger.cancel("nobody")
         await house.put("a")
         await Receipt("a", house.ledger)
-        house.desk.cancel("a")
+        await house.ledger.cancel("a")
         await asyncio.sleep(10)
         assert await house.status("a") is Status.HEARD
 

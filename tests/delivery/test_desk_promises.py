@@ -103,7 +103,7 @@ class World:
             case "put":
                 await self.put(step.which)
             case "cancel" if self.ids:
-                self.house.desk.cancel(self.ids[step.which % len(self.ids)])
+                await self.house.ledger.cancel(self.ids[step.which % len(self.ids)])
             case "refuse":
                 self.house.ledger.refusals = step.which
             case "unreadable":

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from delivery.ledger import LedgerError, Move, Status
-from delivery.receipt import REFRESH, Outcome, Receipt
+from delivery.receipt import REFRESH, Outcome, Receipt, Step
 from tests.delivery.house import ROOM, Door, delivery
 from voice.clock import run
 
@@ -131,5 +131,59 @@ def test_a_ledger_that_is_closed_meanwhile_is_an_error_and_not_a_wait_without_en
             group.create_task(later(1.0, ledger.aclose()))
             with pytest.raises(LedgerError, match="closed"):
                 await Receipt("a", ledger)
+
+    play(script)
+
+
+def test_it_tells_every_step_an_interruption_too() -> None:
+    async def script(ledger: Door, epoch: int) -> None:
+        async def live() -> None:
+            for move in (
+                Move("a", Status.RESERVED),
+                Move("a", Status.SPEAKING, heard_chars=3),
+                Move("a", Status.SPEAKING, heard_chars=7),
+                Move("a", Status.QUEUED, heard_chars=7, reason="ann", attempt=True),
+                Move("a", Status.QUEUED),
+                Move("a", Status.HEARD, heard_chars=14, reason=""),
+            ):
+                await asyncio.sleep(1)
+                await ledger.move(ROOM, epoch, [move])
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(live())
+            steps = [step async for step in Receipt("a", ledger).steps()]
+        assert steps == [
+            Step(Status.QUEUED, "", 0),
+            Step(Status.RESERVED, "", 0),
+            Step(Status.SPEAKING, "One", 0),
+            Step(Status.SPEAKING, "One two", 0),
+            Step(Status.QUEUED, "One two", 1, "ann"),
+            Step(Status.HEARD, "One two three.", 1),
+        ]
+
+    play(script)
+
+
+def test_it_cancels_and_replays() -> None:
+    async def script(ledger: Door, epoch: int) -> None:
+        receipt = Receipt("a", ledger)
+        await ledger.move(ROOM, epoch, [Move("a", Status.SPEAKING, heard_chars=3)])
+        assert await receipt.cancel() is Status.SPEAKING
+        await ledger.move(ROOM, epoch, [Move("a", Status.CANCELLED)])
+        assert await receipt.replay() is Status.QUEUED
+        assert (await receipt.entry()).heard_chars == 3
+        assert await receipt.cancel() is Status.CANCELLED
+        assert await receipt.replay(whole=True) is Status.QUEUED
+        assert (await receipt.entry()).heard_chars == 0
+
+    play(script)
+
+
+def test_what_nobody_knows_is_neither_cancelled_nor_replayed() -> None:
+    async def script(ledger: Door, epoch: int) -> None:
+        receipt = Receipt("nobody", ledger)
+        for ask in (receipt.cancel, receipt.replay):
+            with pytest.raises(LedgerError, match="no delivery has the id 'nobody'"):
+                await ask()
 
     play(script)

@@ -157,7 +157,7 @@ def test_who_loses_the_room_falls_silent_and_writes_nothing_more(caplog: pytest.
         count = len(house.ledger.made)
         await asyncio.sleep(0.1)
         assert anna.lines[-1].over
-        house.desk.cancel("b")
+        await house.ledger.cancel("b")
         house.desk.carry("a", True)
         anna.hang_up()
         anna.reconnect()
@@ -183,7 +183,7 @@ def test_who_loses_the_room_while_it_asks_for_the_floor_falls_silent() -> None:
         await anna.say("what is the time")
         await anna.hears("two")
         await house.ledger.take_room(ROOM, "another")
-        house.desk.cancel("a")
+        await house.ledger.cancel("a")
         await asyncio.sleep(10)
         assert house.desk.lost.is_set()
         assert "ten" not in " ".join(lines(anna))
