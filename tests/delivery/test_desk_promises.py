@@ -154,6 +154,8 @@ class World:
             words.update(word for line in ear.lines for word in RESULT.findall(line.heard))
         twice = sum(count - 1 for count in words.values() if count > 1)
         assert self.unwritten or twice * WORD <= self.crashes * FLIGHT, "words were heard twice that were not in flight"
+        cancelled = set()
+        """Perhaps before any desk had them: whoever cancelled them knows."""
         for id in self.ids:
             entry = await self.shared.get(id)
             assert entry is not None
@@ -161,11 +163,13 @@ class World:
             text = entry.delivery.content if entry.wording is None else entry.wording
             told = RESULT.findall(text[: entry.heard_chars])
             assert [w for w in told if not words[w]] == [], "written as heard, but no ear heard it"
+            if entry.status is Status.CANCELLED:
+                cancelled.add(id)
             if entry.status is Status.HEARD:
                 assert entry.heard_chars == len(text)
         ends = Counter(s.delivery.id for s in self.told.settled)
         assert all(count == 1 for count in ends.values()), "an end was told twice"
-        assert self.crashes or self.unwritten or set(ends) == set(self.ids), "an end was not told"
+        assert self.crashes or self.unwritten or set(ends) >= set(self.ids) - cancelled, "an end was not told"
 
 
 class MemoryDoor(Door):
