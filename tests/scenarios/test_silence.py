@@ -1,4 +1,4 @@
-"""Is it silent? A result never begins over a caller, over ourselves, or where nobody hears: D1 to D4, D8 to D10, D24."""
+"""Is it silent? Nothing begins over a caller, over ourselves, or where nobody hears: D1 to D4, D8 to D10, D24."""
 
 from __future__ import annotations
 
