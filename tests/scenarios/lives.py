@@ -76,7 +76,7 @@ class Lives:
         runtime = Runtime(
             orchestration=house().orchestration,
             state=None,
-            ledger=cast(Ledger, ledger),
+            ledger=cast("Ledger", ledger),
             engine=engine or self.engine,
             channels=lambda _: SimulatedChannel(),
             **options,

@@ -24,7 +24,7 @@ from tests.scenarios.scenes import (
 )
 from voice.simulated import SimulatedChannel
 
-NUMBERS = "one two three four five six seven eight nine ten".split()
+NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 # -- D5: several results, one silence

@@ -85,7 +85,9 @@ def test_d12_a_result_is_only_for_the_caller_who_asked() -> None:
 # -- D17: the line drops and comes back, with a result waiting
 
 
-@pytest.mark.parametrize("away", [1.0, 30.0, LINGER + 30.0], ids=["before_it_is_ready", "late", "when_the_talk_is_over"])
+@pytest.mark.parametrize(
+    "away", [1.0, 30.0, LINGER + 30.0], ids=["before_it_is_ready", "late", "when_the_talk_is_over"]
+)
 def test_d17_line_drops_and_comes_back(away: float) -> None:
     async def script(call: SimulatedCall) -> None:
         _, stopped = await call.say("look into trains")
@@ -98,7 +100,7 @@ def test_d17_line_drops_and_comes_back(away: float) -> None:
         back = call.now
         line = await call.hears("My analysts say")
         assert line.started >= back
-        assert near(line.started, max(back, ready) + 1.0)
+        assert near(line.started, max(back + 1.0, ready))
         await call.hears("careful use.")
         assert len(call.lines) == before + 1
         assert await statuses(call) == [Status.HEARD]
