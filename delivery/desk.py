@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -22,6 +22,7 @@ from delivery.signals import (
     Action,
     Ask,
     Audience,
+    Begun,
     Carried,
     FloorMoved,
     Fold,
@@ -48,7 +49,7 @@ from delivery.words import Verbatim, Words
 from delivery.writer import RETRY, Note, Writer
 from voice.alarm import Alarm
 from voice.channel import Channel, Utterance
-from voice.events import Deafened, Event, Joined, Left, SpeakingHeard, TurnEnded
+from voice.events import Deafened, Event, Joined, Left, SpeakingHeard, SpeakingStarted, TurnEnded
 from voice.floor import Blocker, FloorChanged, FloorState, FloorView
 
 log = logging.getLogger("sottovoce.desk")
@@ -170,6 +171,10 @@ class Desk:
         """The agent's reply carries the delivery; `heard` (at the reply's end): whether it was heard whole."""
         self._handle(Carried(id, heard), self._loop.time())
 
+    def unfold(self, ids: Iterable[str]) -> None:
+        """The reply into which the agent took these failed: they wait like any other again."""
+        self._handle(FoldAnswered(tuple(ids), False), self._loop.time())
+
     def reason(self, id: str) -> str:
         """Why the delivery waits ("": it is being spoken, or is not here)."""
         return self._scheduler.reason(id) if self._scheduler.known(id) else ""
@@ -195,6 +200,9 @@ class Desk:
         match event:
             case FloorChanged(view):
                 self._handle(FloorMoved(view), at)
+            case SpeakingStarted(utterance):
+                if message := self._messages.get(utterance):
+                    self._handle(Begun(message), at)
             case SpeakingHeard(utterance, chars):
                 if message := self._messages.get(utterance):
                     self._handle(Heard(message, chars), at)
@@ -248,9 +256,9 @@ class Desk:
             case Ask():
                 self._opener = self._channel.say(self._guarded(self._words.opener, Verbatim().opener()))
                 self._tell_spoken(self._opener, None)
-            case Fold(delivery):
-                taken = self._guarded(lambda: self._words.fold([delivery]), False)
-                self._handle(FoldAnswered(delivery.id, taken), self._loop.time())
+            case Fold(deliveries):
+                taken = self._guarded(lambda: self._words.fold(deliveries), False)
+                self._handle(FoldAnswered(tuple(d.id for d in deliveries), taken), self._loop.time())
             case Prepare(delivery, wording):
                 self._start(self._preparing, self._prepare(delivery, wording))
             case Record() | Settled() | Interrupted():

@@ -6,17 +6,34 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING
 
-from delivery.ledger import Delivery, Entry, Status
+from delivery.ledger import Delivery, Entry, SpeakAs, Status
 from delivery.message import Message
+from delivery.signals import Prepare
 from delivery.strategies import Strategy
 from voice.floor import FloorView
+
+if TYPE_CHECKING:
+    from delivery.lane import Lane
 
 _SPEAKABLE = re.compile(r"\w")
 ADDRESSEE = "addressee_absent"
 SPEAKING = "speaking"
 UNATTENDED = "unattended"
 """It waited in the ledger while no desk had it."""
+
+
+class Next(Enum):
+    """Why a delivery is spoken as soon as the floor opens, without a buffer."""
+
+    FOLDED = auto()
+    """The agent took it into its reply."""
+    ASKED = auto()
+    """The agent asks the caller for the floor."""
+    URGENT = auto()
+    """It cuts in on a less urgent one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,13 +55,14 @@ class Pending:
     ready: bool = False
     preparing: bool = False
     retry_at: float = -math.inf
-    next: bool = False
-    """Spoken as soon as the floor opens, without a buffer: it was folded, asked for the floor, or cut in."""
-    due: float | None = None
-    """From when on it may be spoken, as last asked (None: not on this floor)."""
+    next: Next | None = None
     broken: str = ""
     """What is wrong with its strategy."""
+    lane: Lane | None = None
+    """Where it waits in its line, while it does."""
     message: str | None = None
+    timed: bool = False
+    """Somebody watches over its time."""
     end_as: tuple[Status, str] | None = None
     """What becomes of it, and why, when its speech is over: it was cancelled or superseded meanwhile."""
     _why: str | None = UNATTENDED
@@ -85,6 +103,17 @@ class Pending:
         return self.delivery.content if self.wording is None else self.wording
 
     @property
+    def here(self) -> bool:
+        """It waits or is being spoken."""
+        return self.lane is not None or self.message is not None
+
+    @property
+    def foldable(self) -> bool:
+        """The agent may take it into a reply of its own. What a caller cut waits for silence instead."""
+        delivery = self.delivery
+        return delivery.fold and delivery.speak_as is SpeakAs.AGENT and not self.strategy.talks_over and not self.yields
+
+    @property
     def talks_over(self) -> bool:
         """It may be spoken over a caller."""
         return self.strategy.talks_over and not self.yields
@@ -93,10 +122,11 @@ class Pending:
         """Whether nothing that could be spoken is left once `heard` characters were heard."""
         return heard > 0 and _SPEAKABLE.search(self.text, heard) is None
 
-    def overdue(self, now: float) -> bool:
-        """It has waited so long that the agent may ask for the floor."""
+    @property
+    def overdue_from(self) -> float:
+        """From then on it has waited so long that the agent may ask for the floor."""
         wait = self.delivery.max_wait
-        return wait is not None and now >= self.arrived + wait
+        return math.inf if wait is None else self.arrived + wait
 
     def when(self, floor: FloorView, now: float) -> float | None:
         """From when on its strategy lets it be spoken; one that fails costs only its own delivery (`broken`)."""
@@ -104,12 +134,19 @@ class Pending:
             return None
         try:
             due = self.strategy.when(self.delivery, floor, now)
-            if due is not None and math.isnan(due):
-                raise ValueError("when() must return loop seconds or None, not NaN")
+            if due is not None and (not isinstance(due, int | float) or isinstance(due, bool) or math.isnan(due)):
+                raise ValueError(f"when() must return loop seconds or None, not {due!r}")
         except Exception as error:
             self.broken = f"its strategy failed: {error!r}"
             return None
         return min(due, floor.since) if due is not None and self.next and floor.open else due
+
+    def prepare(self, now: float) -> list[Prepare]:
+        """Have it made ready, unless it is, or that is being done, or it is too early to try again."""
+        if self.ready or self.preparing or self.retry_at > now:
+            return []
+        self.preparing = True
+        return [Prepare(self.delivery, self.wording)]
 
     def wait_for(self, why: str | None, totals: Mapping[str, float], now: float) -> None:
         """From `now` on it waits for `why` (None: for what the whole room waits for, summed up in `totals`)."""
@@ -120,7 +157,8 @@ class Pending:
         for reason, seconds in spent:
             if seconds > 0.0:
                 self.waits[reason] = self.waits.get(reason, 0.0) + seconds
-        self._why, self._since, self._totals = why, now, dict(totals)
+        self._why, self._since = why, now
+        self._totals = dict(totals) if why is None else {}
 
 
 @dataclass(slots=True, eq=False)
@@ -131,4 +169,13 @@ class Spoken:
     priority: int
     recorded: float
     chars: int = 0
+    begun: bool = False
+    """Its first sample is at an ear."""
     stopping: bool = False
+
+    def reached(self, delivery: str) -> bool:
+        """Whether some of this delivery, one of its parts, is at the ear."""
+        first = self.message.parts[0]
+        if self.begun and first.delivery == delivery:
+            return True
+        return any(part.delivery == delivery and self.chars > part.start for part in self.message.parts)

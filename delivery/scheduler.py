@@ -7,26 +7,25 @@ Times are seconds of the caller's clock; `deadline()` says when `expire` must be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from delivery.ledger import Move, OnInterrupt, SpeakAs, Status
+from delivery.ledger import Move, OnInterrupt, Status
 from delivery.line import Line
 from delivery.message import Piece, compose
-from delivery.pending import Pending, Spoken
+from delivery.pending import Next, Pending, Spoken
+from delivery.replies import Replies
 from delivery.signals import (
     Action,
-    Ask,
     Audience,
+    Begun,
     Carried,
     FloorMoved,
-    Fold,
     FoldAnswered,
     Heard,
     Interrupted,
     NotReady,
-    Prepare,
     Ready,
     Record,
     Refused,
@@ -44,7 +43,7 @@ from voice.floor import Blocker, FloorState, FloorView
 PAUSE = 1.0
 """Seconds until what failed, or was turned away before its first word, is spoken again; four times that after each
 further failure, so that a voice that is away for some seconds does not use up all tries."""
-_OURS = frozenset({"priority", "over", "cancelled", "superseded"})
+_OURS = frozenset({"priority", "over", "cancelled", "superseded", "expired"})
 """Cuts that the scheduler asked for."""
 _UNCOUNTED = _OURS | {"hang_up", "stopped"}
 """Cuts that say nothing against a delivery: they do not count towards setting it aside."""
@@ -61,8 +60,16 @@ class Scheduler:
     record_every: float = 0.5
     """Seconds between writes of what has been heard so far; the house plan's figure."""
     _line: Line = field(default_factory=Line)
+    _replies: Replies = field(init=False)
     _pending: dict[str, Pending] = field(default_factory=dict)
+    _topics: dict[tuple[str, str | None], dict[str, Pending]] = field(default_factory=dict)
+    """What is pending, by topic and addressee."""
+    _draft: tuple[list[Pending], Speak, Record] | None = None
+    """The message that is spoken next, if nothing changes: made before its time has come."""
     _ids: Iterator[int] = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        self._replies = Replies(self._line)
 
     def handle(self, event: SchedulerEvent, now: float) -> list[Action]:
         """Take in what happened at `now`; returns what to do, in this order."""
@@ -82,7 +89,8 @@ class Scheduler:
 
     def deadline(self) -> float | None:
         """When `expire` must be called, if nothing happens before."""
-        return self._line.deadline()
+        both = (self._line.deadline(), self._replies.deadline())
+        return min((d for d in both if d is not None and d > self._line.now), default=None)
 
     def known(self, id: str) -> bool:
         """Whether the delivery is here, waiting or being spoken."""
@@ -100,6 +108,8 @@ class Scheduler:
                 self._move_floor(view, actions)
             case Heard(message, chars):
                 self._progress(message, chars, actions)
+            case Begun(message):
+                self._begin(message)
             case SpeechOver():
                 self._end(event, actions)
             case Submitted():
@@ -107,12 +117,15 @@ class Scheduler:
             case Audience(callers):
                 self._line.listened_to_by(callers)
             case TurnOver():
-                self._ask(actions)
+                self._replies.want_floor(actions)
             case Withdrawn(id):
                 self._withdraw(id, actions)
             case Carried():
                 self._carry(event, actions)
-            case Ready() | NotReady() | Refused() | FoldAnswered():
+            case FoldAnswered(ids, taken):
+                items = [self._pending[id] for id in ids if id in self._pending]
+                self._replies.answer([i for i in items if not i.message], taken, actions)
+            case Ready() | NotReady() | Refused():
                 self._answer(event, actions)
 
     def _submit(self, event: Submitted, actions: list[Action]) -> None:
@@ -122,21 +135,21 @@ class Scheduler:
         item = Pending.of(entry, event.strategy, self._line.now)
         self._pending[item.id] = item
         self._line.add(item)
-        if item.delivery.supersedes is not None:
-            self._supersede(item, actions)
+        if (topic := _topic(item)) is not None:
+            same = self._topics.setdefault(topic, {})
+            same[item.id] = item
+            self._supersede(same, actions)
         self._settle_carried(item.id, actions)
         if item.id in self._pending and item.told(item.heard):
             self._settle(item, Status.HEARD, "", actions)
         if item.id in self._pending:
-            self._offer([item], actions)
+            self._replies.offer([item], actions)
 
-    def _supersede(self, new: Pending, actions: list[Action]) -> None:
+    def _supersede(self, topic: dict[str, Pending], actions: list[Action]) -> None:
         """Of the unspoken deliveries of a topic to the same ear only the newest stays."""
-        topic, to = new.delivery.supersedes, new.delivery.to
-        same = [i for i in self._pending.values() if i.delivery.supersedes == topic and i.delivery.to == to]
-        newest = max(same, key=lambda i: i.seq)
+        newest = max(topic.values(), key=lambda i: i.seq)
         why = f"by {newest.id}"
-        for item in same:
+        for item in list(topic.values()):
             if item is newest:
                 continue
             if item.message or self._line.carried.get(item.id, True) is None:
@@ -145,7 +158,7 @@ class Scheduler:
                 self._settle(item, Status.SUPERSEDED, why, actions)
 
     def _carry(self, event: Carried, actions: list[Action]) -> None:
-        self._line.carried[event.id] = event.heard
+        self._line.carry(event.id, event.heard, self._pending.get(event.id))
         if event.heard is False and event.id not in self._pending:
             del self._line.carried[event.id]
         self._settle_carried(event.id, actions)
@@ -170,7 +183,7 @@ class Scheduler:
         elif item is not None:
             self._settle(item, Status.CANCELLED, "cancelled", actions)
 
-    def _answer(self, event: Ready | NotReady | Refused | FoldAnswered, actions: list[Action]) -> None:
+    def _answer(self, event: Ready | NotReady | Refused, actions: list[Action]) -> None:
         item = self._pending.get(event.id)
         if item is None or item.message:
             return
@@ -178,118 +191,114 @@ class Scheduler:
             case Ready(wording=wording):
                 item.ready, item.preparing, item.wording = True, False, wording
             case NotReady(retry_at=retry_at, fault=fault):
-                item.preparing, item.retry_at = False, retry_at
-                if fault and not self._given_up(item, fault, actions):
-                    item.retry_at = max(retry_at, self._after_pause(item))
+                item.preparing = False
+                if not fault:
+                    self._line.hold(item, retry_at)
+                elif not self._given_up(item, fault, actions):
+                    self._line.hold(item, max(retry_at, self._after_pause(item)))
                     actions.append(Record((Move(item.id, Status.QUEUED, reason=fault, attempt=True),)))
             case Refused(reason=reason):
                 self._settle(item, Status.REFUSED, reason, actions)
-            case FoldAnswered(taken=taken):
-                if taken and self._line.floor.state in (FloorState.AGENT_OWES, FloorState.AGENT_AUDIBLE):
-                    item.next = True
-                    self._prepare(item, actions)
 
     def _move_floor(self, view: FloorView, actions: list[Action]) -> None:
         before, self._line.floor = self._line.floor.state, view
         taken = view.state is FloorState.USER_HOLDS and view.blocker is not Blocker.QUESTION
         if taken or view.state is FloorState.EMPTY:
-            for item in self._line:
-                item.next = False
+            self._replies.forgo()
         elif view.state is FloorState.AGENT_OWES and before is not view.state:
-            self._offer(self._line, actions)
+            self._replies.offer(self._line.foldable(), actions)
+        elif view.state is FloorState.OPEN:
+            self._replies.over(before, actions)
 
     # -- deciding
 
     def _expire(self, actions: list[Action]) -> None:
+        """What waits too long ends; what is in a message and has not begun by now is not begun."""
         for item in self._line.expired():
-            self._settle(item, Status.EXPIRED, f"not spoken within {item.delivery.ttl:g} s", actions)
+            why = f"not spoken within {item.delivery.ttl:g} s"
+            if item.message is None:
+                self._settle(item, Status.EXPIRED, why, actions)
+            elif not (spoken := self._line.spoken[item.message]).reached(item.id):
+                item.end_as = item.end_as or (Status.EXPIRED, why)
+                self._stop_if_unwanted(spoken, actions)
 
     def _advance(self, actions: list[Action]) -> None:
         """Speak what is due, and make ready what soon will be."""
         self._expire(actions)
         for item in self._line.choose():
             self._settle(item, Status.DEAD, item.broken, actions)
+        self._replies.pass_time(actions)
         self._cut_in(actions)
-        head = self._line.head
-        if head is None or head.due is None:
+        head, due = self._line.head, self._line.due
+        if head is None or due is None:
             return
         together = self._line.together(head)
-        if head.due > self._line.now or not head.ready:
+        if due > self._line.now or not head.ready:
             for item in together:
-                self._prepare(item, actions)
+                actions += item.prepare(self._line.now)
+            if all(item.ready for item in together):
+                self._write(together)
         elif not any(item.preparing for item in together):
             self._speak([item for item in together if item.ready], actions)
 
-    def _prepare(self, item: Pending, actions: list[Action]) -> None:
-        if not item.ready and not item.preparing and item.retry_at <= self._line.now:
-            item.preparing = True
-            actions.append(Prepare(item.delivery, item.wording))
+    def _write(self, items: list[Pending]) -> tuple[Speak, Record]:
+        """The message they are, made once; what is ready does not change any more."""
+        if self._draft is None or self._draft[0] != items:
+            head = items[0]
+            message = compose(
+                f"m{next(self._ids)}",
+                [Piece(i.id, i.text, i.heard) for i in items],
+                separator=head.strategy.separator,
+                resuming=self.resuming,
+                to=head.delivery.to,
+                over=head.talks_over,
+            )
+            moves = tuple(Move(i.id, Status.SPEAKING, heard_chars=i.heard) for i in items)
+            self._draft = items, Speak(message), Record(moves)
+        return self._draft[1:]
 
     def _speak(self, items: list[Pending], actions: list[Action]) -> None:
-        head, line = items[0], self._line
+        line = self._line
         for other in line.spoken.values():
             self._stop(other, "over", actions)
-        message = compose(
-            f"m{next(self._ids)}",
-            [Piece(i.id, i.text, i.heard) for i in items],
-            separator=head.strategy.separator,
-            resuming=self.resuming,
-            to=head.delivery.to,
-            over=head.talks_over,
-        )
+        speak, record = self._write(items)
+        message, self._draft = speak.message, None
         line.spoken[message.id] = Spoken(message, max(i.delivery.priority for i in items), line.now)
         for item in items:
             line.remove(item, message.id)
         line.head = None
-        actions.append(Speak(message))
-        actions.append(Record(tuple(Move(i.id, Status.SPEAKING, heard_chars=i.heard) for i in items)))
+        actions += (speak, record)
 
     def _stop(self, spoken: Spoken, reason: str, actions: list[Action]) -> None:
         if not spoken.stopping:
             spoken.stopping = True
             actions.append(Stop(spoken.message.id, reason))
 
-    def _offer(self, items: Iterable[Pending], actions: list[Action]) -> None:
-        """A result that lands while a reply is owed may go into it: one a reply, so the caller can get a word in."""
-        if self._line.floor.state is not FloorState.AGENT_OWES or any(i.next for i in self._line):
-            return
-        for item in items:
-            delivery = item.delivery
-            if delivery.fold and delivery.speak_as is SpeakAs.AGENT and self._line.would(item):
-                actions.append(Fold(delivery))
-                return
-
     def _cut_in(self, actions: list[Action]) -> None:
         """A delivery of higher priority does not wait until a lower one of ours has been read out."""
-        if self._line.floor.state is not FloorState.AGENT_AUDIBLE:
+        if self._line.floor.state is not FloorState.AGENT_AUDIBLE or not self._line.spoken:
             return
         item = self._line.urgent()
         if item is None:
             return
-        self._prepare(item, actions)
+        actions += item.prepare(self._line.now)
         if item.ready:
-            item.next = True
+            self._line.hurry(item, Next.URGENT)
             for spoken in self._line.spoken.values():
                 self._stop(spoken, "priority", actions)
 
-    def _ask(self, actions: list[Action]) -> None:
-        if any(i.next for i in self._line):
-            return
-        for item in self._line:
-            if item.overdue(self._line.now) and self._line.would(item):
-                item.next = True
-                self._prepare(item, actions)
-                actions.append(Ask())
-                return
-
     # -- what was heard
+
+    def _begin(self, id: str) -> None:
+        if spoken := self._line.spoken.get(id):
+            spoken.begun = True
 
     def _progress(self, id: str, chars: int, actions: list[Action]) -> None:
         """Write what has been heard, now and then, and at once what has been heard whole."""
         spoken = self._line.spoken.get(id)
         if spoken is None or chars <= spoken.chars:
             return
-        spoken.chars = chars
+        spoken.chars, spoken.begun = chars, True
         for part in spoken.message.parts[:-1]:
             if chars >= part.end and part.delivery in self._pending:
                 self._hear(self._pending[part.delivery], actions)
@@ -375,6 +384,10 @@ class Scheduler:
         self, item: Pending, status: Status, reason: str, actions: list[Action], *, attempt: bool = False
     ) -> None:
         del self._pending[item.id]
+        if (topic := _topic(item)) is not None:
+            self._topics[topic].pop(item.id)
+            if not self._topics[topic]:
+                del self._topics[topic]
         self._line.carried.pop(item.id, None)
         self._line.remove(item)
         text, heard = item.text, item.heard
@@ -382,3 +395,9 @@ class Scheduler:
         actions.append(Record((move,)))
         waited = self._line.now - item.arrived
         actions.append(Settled(item.delivery, status, reason, text[:heard], text[heard:], waited, item.waits))
+
+
+def _topic(item: Pending) -> tuple[str, str | None] | None:
+    """Of deliveries that share it only the newest is spoken."""
+    topic = item.delivery.supersedes
+    return None if topic is None else (topic, item.delivery.to)

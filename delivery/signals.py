@@ -77,9 +77,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class FoldAnswered:
-    """Whether the agent takes the delivery into the reply it owes."""
+    """Whether the agent takes the deliveries into the reply it owes; False also later, when that reply failed."""
 
-    id: str
+    ids: tuple[str, ...]
     taken: bool
 
 
@@ -92,6 +92,13 @@ class Carried:
 
     id: str
     heard: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The first sample of a message is at an ear."""
+
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,7 @@ SchedulerEvent = (
     | Refused
     | FoldAnswered
     | Carried
+    | Begun
     | Heard
     | SpeechOver
 )
@@ -140,9 +148,9 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Ask the agent to take the delivery into the reply it owes; answer `FoldAnswered`."""
+    """Ask the agent to take the deliveries into the reply it owes; answer `FoldAnswered`."""
 
-    delivery: Delivery
+    deliveries: tuple[Delivery, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,11 @@ class Strategy:
     """Everything of the room that is due at the same time goes out as one message."""
     talks_over: ClassVar[bool] = False
     """It may be spoken over the caller, and cuts what the agent is saying."""
+    impartial: ClassVar[bool] = False
+    """`when` looks at the floor and the time only: deliveries of equal strategies are asked for once, all together.
+
+    It is False again in a subclass that has a `when` of its own and does not say so itself.
+    """
     separator: str = " "
     """What stands between merged texts."""
     max_wait: float | None = 30.0
@@ -47,6 +52,9 @@ class Strategy:
                 f"{cls.__name__}: the strategy name {name!r} is taken by {known.__module__}.{known.__qualname__}"
             )
         Strategy._known[name] = cls
+        nearest = next(c for c in cls.__mro__ if "when" in c.__dict__ or "impartial" in c.__dict__)
+        if "impartial" not in nearest.__dict__:
+            cls.impartial = False
 
     def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
         """The loop time from which `delivery` may be spoken if the floor stays as it is; None: not on this floor."""
@@ -66,6 +74,7 @@ class Immediate(Strategy):
 
     name: ClassVar[str] = "immediate"
     talks_over: ClassVar[bool] = True
+    impartial: ClassVar[bool] = True
 
     def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
         """At once, unless nobody hears."""
@@ -80,6 +89,7 @@ class WaitForIdle(Strategy):
     """
 
     name: ClassVar[str] = "wait_for_idle"
+    impartial: ClassVar[bool] = True
     buffer: float = 1.0
     max_wait: float | None = 30.0
 
@@ -98,6 +108,7 @@ class Queued(Strategy):
 
     name: ClassVar[str] = "queued"
     merges: ClassVar[bool] = True
+    impartial: ClassVar[bool] = True
     buffer: float = 1.0
     separator: str = " "
     max_wait: float | None = 30.0

@@ -195,7 +195,7 @@ class Conversation:
 
     def opener(self) -> str:
         """Asks for the floor."""
-        return "By the way, I have something for you."
+        return "I have something for you."
 
     def spoken(self, utterance: Utterance, message: Spoken | None) -> None:
         """The desk began to speak: remember what was heard of it too."""

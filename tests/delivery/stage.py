@@ -19,6 +19,7 @@ from delivery.signals import (
     Action,
     Ask,
     Audience,
+    Begun,
     Carried,
     FloorMoved,
     Fold,
@@ -223,7 +224,7 @@ class Stage:
         self.hand(Ready(id, "late"))
 
     def answer_fold(self, id: str, taken: bool) -> None:
-        self.hand(FoldAnswered(id, taken))
+        self.hand(FoldAnswered((id,), taken))
 
     def submit_again(self, id: str, status: Status = Status.QUEUED) -> None:
         """It is read from the ledger once more."""
@@ -323,9 +324,10 @@ class Stage:
                     self.cut(message, reason)
             case Ask():
                 self.asked.append(self.now)
-            case Fold(delivery):
-                self.folded.append((self.now, delivery.id))
-                self.hand(FoldAnswered(delivery.id, self.folds))
+            case Fold(deliveries):
+                ids = tuple(d.id for d in deliveries)
+                self.folded += [(self.now, id) for id in ids]
+                self.hand(FoldAnswered(ids, self.folds))
             case Prepare(delivery):
                 assert delivery.id not in self.preparing, "prepared twice at once"
                 self.prepares.append((self.now, delivery.id))
@@ -361,6 +363,7 @@ class Stage:
         self.playing[message.id] = playing = Playing(message, self.now, word_ends(message.text))
         self.tell(SpeakingScheduled(message.id, self.now + len(playing.ends) * WORD))
         self.tell(SpeakingStarted(message.id))
+        self.hand(Begun(message.id))
 
     def _keep(self, moves: tuple[Move, ...]) -> None:
         for move in moves:

@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from delivery.ledger import SpeakAs, Status
+from delivery.replies import FOLDED, FOLDED_CHARS, PATIENCE
 from delivery.strategies import Immediate, Queued, WaitForIdle
 from tests.delivery.stage import ANNA, BERT, LAST, WORD, Never, Stage, answered, begun
-from voice.events import (
-    ReplySettled,
-    WordsHeard,
-)
+from voice.events import ReplySettled, SpeakingEnded, SpeakingScheduled, SpeakingStarted, WordsHeard
 
 # -- asking for the floor
 
@@ -35,10 +33,62 @@ def test_after_max_wait_the_agent_asks_at_the_end_of_a_turn_and_then_waits_for_n
         stage.tell(WordsHeard(ANNA, "and then"))
     assert stage.asked == []
     turn = stage.turn()
-    assert stage.asked == [12.0]
-    assert stage.said == []
+    stage.until(13)
     stage.reply(turn, 2.0)
-    assert stage.times == [14.0]
+    assert stage.asked == stage.times == [15.0]
+
+
+def test_if_the_reply_does_not_begin_soon_the_agent_asks_before_it() -> None:
+    stage = Stage().join()
+    stage.speech()
+    stage.submit("a", WaitForIdle(1.0), max_wait=1.0)
+    stage.until(2.0)
+    turn = stage.turn()
+    stage.until(5.0)
+    assert stage.asked == [2.0 + PATIENCE]
+    stage.reply(turn, 2.0)
+    assert stage.times == [7.0]
+
+
+def test_it_does_not_ask_while_its_own_question_waits_for_an_answer() -> None:
+    stage = Stage().join()
+    stage.speech()
+    stage.submit("a", WaitForIdle(1.0), max_wait=1.0)
+    stage.until(2.0)
+    stage.reply(stage.turn(), 1.0, question=True)
+    stage.until(20)
+    assert stage.asked == stage.times == [3.0 + 1.5]
+
+
+def test_it_asks_at_once_where_no_reply_comes() -> None:
+    stage = Stage().join()
+    stage.speech()
+    stage.submit("a", WaitForIdle(1.0), max_wait=1.0)
+    stage.until(2.0)
+    stage.tell(ReplySettled(stage.turn().id))
+    assert stage.asked == stage.times == [2.0]
+
+
+def test_it_does_not_ask_for_what_is_gone_by_then() -> None:
+    stage = Stage().join()
+    stage.speech()
+    stage.submit("a", WaitForIdle(1.0), max_wait=1.0)
+    stage.until(2.0)
+    turn = stage.turn()
+    stage.withdraw("a")
+    stage.reply(turn, 1.0)
+    stage.until(20)
+    assert stage.asked == []
+
+
+def test_what_can_be_folded_into_the_reply_is_not_asked_for() -> None:
+    stage = Stage(folds=True).join()
+    stage.speech()
+    stage.submit("a", WaitForIdle(1.0), max_wait=1.0, speak_as=SpeakAs.AGENT)
+    stage.until(2.0)
+    stage.reply(stage.turn(), 1.0)
+    assert stage.asked == []
+    assert stage.times == [3.0]
 
 
 def test_it_does_not_ask_before() -> None:
@@ -47,8 +97,7 @@ def test_it_does_not_ask_before() -> None:
     talk(stage, until=27.0)
     assert (stage.asked, stage.said) == ([], [])
     talk(stage, until=32.0)
-    assert stage.asked == [31.5]
-    assert stage.times == [32.5]
+    assert stage.asked == stage.times == [32.5]
 
 
 def test_without_max_wait_it_never_asks() -> None:
@@ -68,9 +117,9 @@ def test_it_asks_for_one_at_a_time() -> None:
     stage.until(5)
     turn = stage.turn()
     stage.turn(BERT)
-    assert stage.asked == [5.0]
     stage.tell(ReplySettled("t2"))
     stage.reply(turn, 1.0)
+    assert stage.asked == [6.0]
     assert [t[:2] for t in stage.texts] == ["a0"]
     stage.until(20)
     assert stage.times[1] == 6.0 + LAST + 1.0
@@ -96,13 +145,13 @@ def test_a_caller_who_takes_the_floor_first_is_asked_again() -> None:
     stage.speech()
     stage.submit("a", max_wait=1.0)
     stage.until(5)
-    stage.turn()
+    turn = stage.turn()
+    stage.until(5 + PATIENCE)
     stage.speech()
     stage.until(8)
-    turn = stage.turn()
-    assert stage.asked == [5.0, 8.0]
-    stage.tell(ReplySettled("t1"))
-    stage.reply(turn, 1.0)
+    stage.tell(ReplySettled(turn.id))
+    stage.reply(stage.turn(), 1.0)
+    assert stage.asked == [5 + PATIENCE, 9.0]
     assert stage.times == [9.0]
 
 
@@ -157,8 +206,8 @@ def test_a_result_that_waits_already_is_offered_when_the_turn_ends() -> None:
     stage.until(1.0)
     stage.reply(stage.turn(), 2.0)
     stage.until(20)
-    assert stage.folded == [(1.0, "a")]
-    assert stage.times == [3.0, 3.0 + LAST + 1.0]
+    assert stage.folded == [(1.0, "a"), (1.0, "b")]
+    assert stage.times == [3.0, 3.0 + LAST]
 
 
 def test_a_result_that_the_agent_does_not_take_waits_like_any_other() -> None:
@@ -182,14 +231,80 @@ def test_what_may_not_be_folded_is_not_offered(fields: dict[str, Any]) -> None:
     assert stage.folded == []
 
 
-def test_one_result_a_reply_is_folded() -> None:
+def test_some_results_are_folded_into_one_reply_and_the_rest_waits() -> None:
     stage, turn = owing(folds=True)
-    for id in "ab":
-        stage.submit(id, speak_as=SpeakAs.AGENT)
+    for id in "abcde"[: FOLDED + 2]:
+        stage.submit(id, speak_as=SpeakAs.AGENT, words=1)
     stage.reply(turn, 2.0)
     stage.until(20)
-    assert stage.folded == [(1.0, "a")]
-    assert stage.times == [3.0, 3.0 + LAST + 1.0]
+    assert stage.folded == [(1.0, id) for id in "abcde"[:FOLDED]]
+    at = 3.0 + FOLDED * WORD
+    assert stage.times == [*(3.0 + n * WORD for n in range(FOLDED)), at + 1.0, at + WORD + 2.0]
+
+
+def test_what_is_too_long_for_a_reply_beside_others_waits() -> None:
+    stage, turn = owing(folds=True)
+    for id in "ab":
+        stage.submit(id, speak_as=SpeakAs.AGENT, content=id + "x" * (FOLDED_CHARS - 10))
+    stage.submit("c", speak_as=SpeakAs.AGENT, content="c0")
+    stage.reply(turn, 2.0)
+    stage.until(20)
+    assert stage.folded == [(1.0, "a"), (1.0, "c")]
+    assert [text[0] for text in stage.texts] == ["a", "c", "b"]
+
+
+def test_those_that_merge_are_folded_as_one_message() -> None:
+    stage, turn = owing(folds=True)
+    for id in "ab":
+        stage.submit(id, Queued(3.0), speak_as=SpeakAs.AGENT, words=1)
+    stage.reply(turn, 2.0)
+    stage.until(20)
+    assert stage.said == [(3.0, "a0 b0")]
+
+
+def test_what_is_not_in_words_yet_when_the_reply_ends_waits_like_any_other() -> None:
+    stage, turn = owing(folds=True)
+    stage.prepared = False
+    stage.submit("a", speak_as=SpeakAs.AGENT)
+    stage.reply(turn, 2.0)
+    stage.until(3.2)
+    stage.make_ready("a", "in other words")
+    stage.until(20)
+    assert stage.times == [4.0]
+
+
+def test_a_reply_that_never_came_takes_the_fold_back() -> None:
+    stage, turn = owing(folds=True)
+    stage.submit("a", speak_as=SpeakAs.AGENT)
+    stage.until(2.0)
+    stage.tell(ReplySettled(turn.id))
+    stage.until(20)
+    assert stage.times == [3.0]
+
+
+def test_a_reply_that_failed_takes_the_fold_back() -> None:
+    stage, turn = owing(folds=True)
+    stage.submit("a", speak_as=SpeakAs.AGENT)
+    stage.tell(SpeakingScheduled("reply", 3.0))
+    stage.tell(SpeakingStarted("reply"))
+    stage.until(2.0)
+    stage.answer_fold("a", False)
+    stage.tell(ReplySettled(turn.id))
+    stage.tell(SpeakingEnded("reply"))
+    stage.until(20)
+    assert stage.times == [3.0]
+
+
+def test_what_a_caller_cut_is_not_folded_but_waits_for_silence() -> None:
+    stage = Stage(folds=True).join()
+    stage.submit("a", speak_as=SpeakAs.AGENT)
+    stage.submit("b", Immediate(), speak_as=SpeakAs.AGENT)
+    begun(stage, "b0")
+    stage.speech()
+    stage.until(stage.now + 1)
+    stage.speech()
+    answered(stage)
+    assert [id for _, id in stage.folded] == ["a"]
 
 
 def test_a_yes_that_comes_when_the_reply_is_over_is_too_late() -> None:

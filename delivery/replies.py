@@ -1,0 +1,105 @@
+"""The agent's replies, as a way to be heard: a delivery is folded into one, or the agent asks for the floor after one.
+
+Sans-I/O, a part of the scheduler. Either way the delivery is spoken as soon as the floor opens, without a buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from delivery.ledger import Delivery
+from delivery.line import Line
+from delivery.pending import Next, Pending
+from delivery.signals import Action, Ask, Fold
+from voice.floor import FloorState
+
+PATIENCE = 1.2
+"""Seconds after the end of a caller's turn for which an opener lets the reply begin, so as to come after it: by then
+most replies have (the industry's bar: 0.8 s at p50, 1.2 s at p95)."""
+FOLDED = 3
+"""Most deliveries that are folded into one reply: more is no answer any more."""
+FOLDED_CHARS = 600
+"""Most characters of content that are folded into one reply, unless it is a single delivery: forty seconds."""
+
+
+@dataclass(slots=True)
+class Replies:
+    """`asking`: for this one the agent is about to ask for the floor."""
+
+    line: Line
+    asking: Pending | None = None
+
+    def deadline(self) -> float | None:
+        """When to look again, if nothing happens before."""
+        floor = self.line.floor
+        return floor.since + PATIENCE if self.asking and floor.state is FloorState.AGENT_OWES else None
+
+    def forgo(self) -> None:
+        """A caller took the floor, or nobody hears: nothing is spoken without its buffer any more."""
+        self.asking = None
+        for item in self.line.hurried():
+            self.line.hurry(item, None)
+
+    # -- folding
+
+    def offer(self, items: Iterable[Pending], actions: list[Action]) -> None:
+        """What waits while a reply is owed may go into it; not more than the caller will take for an answer."""
+        if self.line.floor.state is not FloorState.AGENT_OWES or self._asked():
+            return
+        taken = self.line.hurried(Next.FOLDED)
+        chars = sum(len(i.delivery.content) for i in taken)
+        offered: list[Delivery] = []
+        for item in items:
+            if not item.foldable or item.next not in (None, Next.ASKED) or not self.line.would(item):
+                continue
+            chars += len(item.delivery.content)
+            if len(taken) + len(offered) == FOLDED or ((taken or offered) and chars > FOLDED_CHARS):
+                break
+            offered.append(item.delivery)
+        if offered:
+            actions.append(Fold(tuple(offered)))
+
+    def answer(self, items: Iterable[Pending], taken: bool, actions: list[Action]) -> None:
+        """The agent takes them into its reply. Or it does not, or the reply failed: they wait like any other."""
+        owed = self.line.floor.state in (FloorState.AGENT_OWES, FloorState.AGENT_AUDIBLE)
+        for item in items:
+            if taken and owed:
+                self.asking = None if item is self.asking else self.asking
+                self.line.hurry(item, Next.FOLDED)
+                actions += item.prepare(self.line.now)
+            elif item.next is Next.FOLDED:
+                self.line.hurry(item, None)
+
+    def over(self, before: FloorState, actions: list[Action]) -> None:
+        """The floor is open. What was folded into a reply that never came, or is not ready yet, came too late."""
+        for item in self.line.hurried(Next.FOLDED):
+            if before is FloorState.AGENT_OWES or not item.ready:
+                self.line.hurry(item, None)
+        if self.asking is not None:
+            self._ask(actions)
+
+    # -- asking for the floor
+
+    def want_floor(self, actions: list[Action]) -> None:
+        """A caller's turn is over: if something has waited too long, ask, after the reply if that comes soon."""
+        item = None if self.line.hurried() else self.line.overdue()
+        if item is not None:
+            self.asking = item
+            self.line.hurry(item, Next.ASKED)
+            actions += item.prepare(self.line.now)
+
+    def pass_time(self, actions: list[Action]) -> None:
+        """If the reply has not begun in time, the opener comes before it."""
+        due = self.deadline()
+        if due is not None and due <= self.line.now:
+            self._ask(actions)
+
+    def _ask(self, actions: list[Action]) -> None:
+        """Unless what the floor is wanted for is gone, or spoken."""
+        item, self.asking = self.asking, None
+        if item is not None and item.next is Next.ASKED:
+            actions.append(Ask())
+
+    def _asked(self) -> bool:
+        return any(item is not self.asking for item in self.line.hurried(Next.ASKED))
