@@ -134,13 +134,17 @@ class FencedError(LedgerError):
 
 
 class RoomHeldError(LedgerError):
-    """A living process has the room, and callers in it: send them to `holder`."""
+    """A living process has the room, and callers in it: send them to `holder`.
 
-    def __init__(self, room: str, holder: Process) -> None:
+    `age` is how many seconds ago it gave its last sign of life.
+    """
+
+    def __init__(self, room: str, holder: Process, age: float = 0.0) -> None:
         where = f"at {holder.address}" if holder.address else "which callers cannot be sent to"
         super().__init__(f"room {room!r} is held by the process {holder.id} {where}")
         self.room = room
         self.holder = holder
+        self.age = age
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,8 @@ class MemoryLedger:
         self._open_loop()
         known = self._rooms.get(room)
         if known is not None and known.held and known.owner != owner and self._alive(known.owner):
-            raise RoomHeldError(room, self._processes[known.owner].process)
+            seen = self._processes[known.owner]
+            raise RoomHeldError(room, seen.process, self._open_loop().time() - seen.beat_at)
         taken = self._rooms[room] = _Held(owner, known.epoch + 1 if known else 1)
         for id, entry in self._entries.items():
             if entry.delivery.room == room:

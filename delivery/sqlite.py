@@ -155,12 +155,13 @@ class SqliteLedger:
 
         def take(connection: sqlite3.Connection) -> int:
             holder = connection.execute(
-                "SELECT processes.id, address FROM rooms JOIN processes ON processes.id = owner "
+                f"SELECT processes.id, address, {NOW} - beat_at AS age "
+                "FROM rooms JOIN processes ON processes.id = owner "
                 f"WHERE room = ? AND owner != ? AND held AND NOT gone AND beat_at >= {NOW} - ?",
                 (room, owner, self._lease),
             ).fetchone()
             if holder is not None:
-                raise RoomHeldError(room, Process(holder["id"], holder["address"]))
+                raise RoomHeldError(room, Process(holder["id"], holder["address"]), holder["age"])
             row = connection.execute(
                 f"INSERT INTO rooms (room, owner, epoch, taken_at) VALUES (?, ?, 1, {NOW}) "
                 "ON CONFLICT (room) DO UPDATE SET owner = excluded.owner, epoch = epoch + 1, "

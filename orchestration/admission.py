@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from orchestration.gate import Admission, Help, Phrase, Refused
+from orchestration.gate import Admission, Help, Moved, Phrase, Refused
 from orchestration.identity import NameTakenError, TooManyNamesError, valid_name
-from orchestration.runtime import RoomError, Runtime, TooManyRoomsError
+from orchestration.runtime import RoomElsewhereError, RoomError, Runtime, TooManyRoomsError
 from orchestration.session import Session
 from orchestration.speech import Closed
 from voice.channel import Caller
@@ -33,7 +33,7 @@ class RuntimeGate:
         self._runtime = runtime
 
     async def admit(self, room: str, name: str, token: str | None) -> Admission:
-        """Let a caller in. Raises Refused with what to do about it."""
+        """Let a caller in. Raises Refused with what to do about it, Moved when another process has the room."""
         runtime = self._runtime
         try:
             room, name = valid_name(room, "room"), valid_name(name, "name")
@@ -44,13 +44,13 @@ class RuntimeGate:
         except RoomError as error:
             raise Refused("unknown_room", str(error)) from None
         # The room first: whoever claims a name and then gets no answer has lost it, as the token was in the answer.
-        session = await self._enter(room)
         try:
-            token = await runtime.identities.claim(room, name, token)
-        except NameTakenError as error:
-            raise Refused("name_taken", str(error)) from None
-        except TooManyNamesError as error:
-            raise Refused("full", str(error)) from None
+            session = await self._enter(room)
+        except RoomElsewhereError as elsewhere:
+            if elsewhere.address is None:
+                raise Refused("elsewhere", "this room is open on another server; try again later") from None
+            raise Moved(elsewhere.address, await self._claim(room, name, token)) from None
+        token = await self._claim(room, name, token)
         session.panel.caller(name, name)
 
         async def serve(leg: Leg) -> None:
@@ -61,6 +61,14 @@ class RuntimeGate:
 
         return Admission(Caller(name, name), token, serve, snapshot)
 
+    async def _claim(self, room: str, name: str, token: str | None) -> str:
+        try:
+            return await self._runtime.identities.claim(room, name, token)
+        except NameTakenError as error:
+            raise Refused("name_taken", str(error)) from None
+        except TooManyNamesError as error:
+            raise Refused("full", str(error)) from None
+
     async def _enter(self, room: str) -> Session:
         try:
             self._runtime.check_open()
@@ -68,6 +76,8 @@ class RuntimeGate:
             raise Refused("draining", "this server is about to end; try again in a moment") from None
         try:
             return await self._runtime.enter(room)
+        except RoomElsewhereError:
+            raise
         except TooManyRoomsError:
             raise Refused("full", "this server has as many rooms as it can; try again later") from None
         except RoomError:  # what is wrong stands in the log; it is nothing for strangers

@@ -20,6 +20,15 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a failure
         self.message = message
 
 
+class Moved(Exception):  # noqa: N818 - it is an answer, not a failure
+    """The room is open in another process: the caller is to go to `address`, where `token` proves who they are."""
+
+    def __init__(self, address: str, token: str) -> None:
+        super().__init__(f"the room is open at {address}")
+        self.address = address
+        self.token = token
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """A caller may come in. `token` proves later that it is the same caller.
@@ -57,7 +66,7 @@ class Gate(Protocol):
     """Whoever owns the rooms."""
 
     async def admit(self, room: str, name: str, token: str | None) -> Admission:
-        """Let a caller into `room` under `name`; raises Refused.
+        """Let a caller into `room` under `name`; raises Refused, or Moved when another process has the room.
 
         A `token` that an earlier admission to this room gave makes it the same caller, also while that one's old
         connection has not ended yet (the server ends it). A name in use without its token is refused (`name_taken`).

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakValueDictionary
 
+from delivery.ledger import RoomHeldError
 from orchestration.room import Room
 from orchestration.session import Session
 from voice.channel import Channel
@@ -42,6 +43,15 @@ class RoomError(Exception):
 
 class TooManyRoomsError(RoomError):
     """There are as many rooms as one process may have."""
+
+
+class RoomElsewhereError(RoomError):
+    """Another process has the room, and its callers: send them to `address` (None: they cannot be sent there)."""
+
+    def __init__(self, room: str, address: str | None) -> None:
+        super().__init__(f"room {room!r} is open in another process" + (f": go to {address}" if address else ""))
+        self.room = room
+        self.address = address
 
 
 class Rooms:
@@ -124,7 +134,10 @@ class Rooms:
             await session.closed.wait()
 
     async def enter(self, name: str) -> Session:
-        """A room's live talk; begun if there is none. Raises RoomError when it cannot be."""
+        """A room's live talk; begun if there is none.
+
+        Raises RoomError when it cannot be, RoomElsewhereError when another process has it.
+        """
         while True:
             room = await self.get(name)
             self._runtime.check_open()
@@ -144,14 +157,16 @@ class Rooms:
 
     async def _run(self, session: Session) -> None:
         name = session.room.id
-        reason = "it was closed"
+        why = RoomError(f"room {name!r} cannot be opened: it was closed")
         try:
             await session.run()
+        except RoomHeldError as held:
+            why = RoomElsewhereError(name, held.holder.address)
         except Exception as error:
             log.exception("room %s: its talk broke off", name)
-            reason = str(_first(error))
+            why = RoomError(f"room {name!r} cannot be opened: {_first(error)}")
         finally:
-            session.failed(RoomError(f"room {name!r} cannot be opened: {reason}"))
+            session.failed(why)
             del self._sessions[name]
             if session.room.passing and self._rooms.get(name) is session.room:
                 del self._rooms[name]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from uuid import uuid4
 
 from delivery.desk import Refuse
-from delivery.ledger import Delivery, Ledger, LedgerError, OnInterrupt, SpeakAs
+from delivery.ledger import Delivery, Entry, Ledger, LedgerError, OnInterrupt, SpeakAs, Status
 from delivery.receipt import Receipt
 from delivery.strategies import Strategy, WaitForIdle, resolve, seconds
 from orchestration.content import MAX_CONTENT, readable, speakable
@@ -21,8 +21,9 @@ from orchestration.engines.engine import Task, TaskEngine
 from orchestration.hooks import Hook, HookContext, HookEvent, HookExecution, Hooks, HookTrigger
 from orchestration.identity import Identities, valid_name
 from orchestration.observers import Observers
+from orchestration.presence import Presence
 from orchestration.room import Room
-from orchestration.rooms import ChannelFactory, LiveChannel, RoomError, Rooms, TooManyRoomsError
+from orchestration.rooms import ChannelFactory, LiveChannel, RoomElsewhereError, RoomError, Rooms, TooManyRoomsError
 from orchestration.session import Session
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.tasks import TaskNews, Tasks
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sottovoce.runtime")
 
-E = TypeVar("E", OnInterrupt, SpeakAs)
+E = TypeVar("E", OnInterrupt, SpeakAs, Status)
+_URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 _RENAMED = {"delivery_strategy": "delivery"}
 
 
@@ -42,9 +44,11 @@ class Runtime:
 
     `orchestration` says who talks and who works; `delivery` when results are spoken, and `fold` whether one that
     lands while a reply is being made may go into it. `rooms` are the rooms that callers may join beside those that
-    `create_room` makes (None: any name makes a room, which goes when empty). `state` is the directory of the ledger
-    and of the task engine (None: in memory, nothing survives). `speech` chooses the engines that hear and speak
-    (None: the best that this machine has). `ledger`, `engine`, `identities` and `channels` replace single parts.
+    `create_room` makes (None: any name makes a room, which goes when empty). `state` is where it remembers: a
+    directory, or the URL of a Postgres database ("postgresql://..."), which several processes may share (None: in
+    memory, nothing survives). `address` is the URL at which callers reach this process and no other: those who come to
+    another process for a room that this one has are sent there. `speech` chooses the engines that hear and speak (None:
+    the best that this machine has). `ledger`, `engine`, `identities` and `channels` replace single parts.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Runtime:
         speech: Speech | None = None,
         rooms: Collection[str] | None = None,
         state: str | Path | None = ".sottovoce",
+        address: str | None = None,
         ledger: Ledger | None = None,
         engine: TaskEngine | None = None,
         identities: Identities | None = None,
@@ -68,14 +73,16 @@ class Runtime:
             raise TypeError(f"Runtime got an unknown argument {name!r}{hint}")
         if isinstance(rooms, str):
             raise TypeError(f"rooms: {rooms!r} is one name; give a list of names")
+        if address is not None and not _URL.fullmatch(address):
+            raise ValueError(f"address: {address!r} is no URL; give one like https://voice-2.example.org")
         self.orchestration = _orchestration(orchestration)
         self.delivery = WaitForIdle() if delivery is None else resolve(delivery)
         self.fold = fold
         self.speech = speech
         self.open_rooms = None if rooms is None else frozenset(valid_name(name, "rooms") for name in rooms)
         self.hooks = Hooks()
-        self.owner = f"{os.getpid()}-{uuid4().hex[:8]}"
-        self._state = None if state is None else Path(state)
+        self.address = address
+        self._state = state
         self._given = ledger, engine, identities
         self._channels = channels
         self._rooms = Rooms(self)
@@ -109,6 +116,9 @@ class Runtime:
             stack.push_async_callback(self.ledger.aclose)
             await self.identities.open()
             stack.push_async_callback(self.identities.aclose)
+            self.presence = Presence(self.ledger, self.address, alone=self._state is None and self._given[0] is None)
+            await self.presence.arrive()
+            stack.push_async_callback(self.presence.leave)
             if self._channels is None:
                 self._channels = await self._speaking()
             group = await asyncio.TaskGroup().__aenter__()
@@ -116,8 +126,10 @@ class Runtime:
             stack.push_async_callback(group.__aexit__, None, None, None)
             self._observers.open(group)
             stack.push_async_callback(self._observers.aclose)
-            await self.tasks.open()
+            await self.tasks.open(self.presence.process.id)
             stack.push_async_callback(self.tasks.aclose)
+            staying = group.create_task(self.presence.stay(self.tasks.adopt), name="presence")
+            stack.callback(staying.cancel)
             self._rooms.open(group, self._channels)
             stack.push_async_callback(self._rooms.aclose)
             self._stack = stack.pop_all()
@@ -144,7 +156,7 @@ class Runtime:
         """Ledger, engine and identities: those given, or those of the state directory, or in memory."""
         from orchestration.storage import in_directory, in_memory
 
-        parts = in_memory() if self._state is None else in_directory(self._state)
+        parts = in_memory() if self._state is None else in_directory(Path(self._state))
         ledger, engine, identities = self._given
         return ledger or parts.ledger, engine or parts.engine, identities or parts.identities
 
@@ -198,7 +210,7 @@ class Runtime:
         return await self._rooms.get(name)
 
     def admits(self, room_id: str) -> None:
-        """Raises RoomError when callers may not join a room of that name."""
+        """Raises RoomError when there can be no room of that name here."""
         if self.open_rooms is not None and room_id not in self.open_rooms | self._rooms.names:
             there = ", ".join(sorted(self.open_rooms | self._rooms.names)) or "none"
             raise RoomError(f"room: there is no room {room_id!r} here; there are: {there}")
@@ -249,10 +261,11 @@ class Runtime:
         """Have `content` spoken in the room when `strategy` says so; returns when that is durable.
 
         `id` makes it idempotent: the same id with the same content is one delivery. Raises ValueError naming the field
-        that is wrong, and LedgerError when it cannot be stored (also: the id has other content, the queue is full).
+        that is wrong, RoomError when no caller can ever come to that room here, and LedgerError when it cannot be
+        stored (also: the id has other content, the queue is full). A room that is closed, or that nobody has opened
+        yet, keeps what is delivered until callers come.
         """
-        name = valid_name(room_id, "room_id")
-        self.check_open()
+        name = self._reachable(room_id)
         chosen = self._delivery_of(name) if strategy is None else resolve(strategy)
         seconds("ttl", ttl)
         wait = chosen.max_wait if max_wait == "default" else max_wait
@@ -269,8 +282,8 @@ class Runtime:
             ttl=ttl,
             supersedes=supersedes,
             max_wait=wait,
-            on_interrupt=_one_of(OnInterrupt, "on_interrupt", on_interrupt),
-            speak_as=_one_of(SpeakAs, "speak_as", speak_as),
+            on_interrupt=one_of(OnInterrupt, "on_interrupt", on_interrupt),
+            speak_as=one_of(SpeakAs, "speak_as", speak_as),
             fold=self.fold if fold is None else fold,
             metadata=dict(metadata or {}),
         )
@@ -283,10 +296,18 @@ class Runtime:
         self.check_open()
         return Receipt(id, self.ledger)
 
-    def withdraw(self, room_id: str, id: str) -> None:
-        """A delivery that waits or is spoken in a live room is not wanted any more (`cancelled`)."""
-        if session := self._rooms.session(room_id):
-            session.withdraw(id)
+    async def deliveries(
+        self, room_id: str, statuses: Iterable[Status | str] | None = None, *, limit: int = 100, newest: bool = True
+    ) -> list[Entry]:
+        """The room's deliveries in order of arrival, of all processes: the `newest` of these statuses, or the first.
+
+        Without `statuses` those that are not over; `[Status.DEAD]` lists what was set aside. `receipt(id)` replays or
+        cancels one. Raises ValueError naming the field that is wrong, and LedgerError.
+        """
+        name = valid_name(room_id, "room_id")
+        self.check_open()
+        wanted = None if statuses is None else [one_of(Status, "statuses", each) for each in statuses]
+        return await self.ledger.entries(name, wanted, limit, newest=newest)
 
     # -- tasks
 
@@ -303,10 +324,10 @@ class Runtime:
         """Begin background work; its result is delivered to the room, for `caller` (None: whoever is there).
 
         `timeout`: seconds the worker may take (None: no limit). Raises ValueError naming the field that is wrong,
-        EngineError when it cannot be begun, Refuse when a hook refuses it.
+        RoomError when no caller can ever come to that room here, EngineError when it cannot be begun, Refuse when a
+        hook refuses it.
         """
-        name = valid_name(room_id, "room_id")
-        self.check_open()
+        name = self._reachable(room_id)
         self.tasks.check(worker)
         chosen = self._delivery_of(name) if strategy is None else resolve(strategy)
         id = uuid4().hex
@@ -322,6 +343,13 @@ class Runtime:
             fold=self.fold,
             timeout=timeout,
         )
+
+    def _reachable(self, room_id: str) -> str:
+        """The name of a room that there is, or can be."""
+        name = valid_name(room_id, "room_id")
+        self.check_open()
+        self.admits(name)
+        return name
 
     def _delivery_of(self, room_id: str) -> Strategy:
         room = self._rooms.find(room_id)
@@ -382,7 +410,7 @@ def _orchestration(it: object) -> Orchestration | None:
     return it
 
 
-def _one_of(kind: type[E], field: str, value: E | str) -> E:
+def one_of(kind: type[E], field: str, value: E | str) -> E:
     """Raises ValueError naming the field and what it may be."""
     try:
         return kind(value)
@@ -396,6 +424,7 @@ __all__ = [
     "ChannelFactory",
     "LedgerError",
     "LiveChannel",
+    "RoomElsewhereError",
     "RoomError",
     "Runtime",
     "TooManyRoomsError",

@@ -19,12 +19,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from orchestration.gate import Admission, Gate, Refused
+from orchestration.gate import Admission, Gate, Moved, Refused
 from orchestration.page import HEADERS, Page
 from voice.clock import now
 from voice.transports import wire
 from voice.transports.browser import GONE, LAST_WORDS, BrowserLeg, carry
-from voice.transports.handshake import greet, refuse
+from voice.transports.handshake import greet, redirect, refuse
 from voice.transports.wire import Close
 
 logger = logging.getLogger(__name__)
@@ -38,11 +38,15 @@ SETTINGS: Mapping[str, Any] = {
 """What uvicorn should be told: its fastest WebSocket, no compression (sound does not shrink), and our size limit."""
 
 
+FOREIGN = "this server answers its own page only; whoever runs it can allow other sites (origins=...)"
+
+
 def app(gate: Gate, *, title: str = "Sottovoce", origins: Iterable[str] = (), limit: int = 1000) -> Starlette:
     """The page and its server for the rooms behind `gate`; `title` is the page's.
 
     Pages of other sites may not connect, unless their origin ("https://example.org") is among `origins`; "*" lets all.
-    At most `limit` connections are open at once.
+    The page of another process of ours may, with a caller who was sent here. At most `limit` connections are open at
+    once.
     """
     door = _Door(gate, frozenset(origins), limit)
 
@@ -88,28 +92,29 @@ class _Door:
         try:
             if self.open > self.limit:
                 await refuse(socket, Close.REFUSED, "full", "too many people are connected; try again later")
-            elif not same_site(socket, self.origins):
-                await refuse(
-                    socket,
-                    Close.REFUSED,
-                    "bad_origin",
-                    "this server answers its own page only; whoever runs it can allow other sites (origins=...)",
-                )
             elif join := await greet(socket):
                 await self._admit(socket, join)
         finally:
             self.open -= 1
 
     async def _admit(self, socket: WebSocket, join: wire.Join) -> None:
+        ours = same_site(socket, self.origins)
+        if not ours and join.token is None:
+            return await refuse(socket, Close.REFUSED, "bad_origin", FOREIGN)
         try:
             admission = await self.gate.admit(join.room, join.name, join.token)
         except Refused as refused:
-            await refuse(socket, Close.REFUSED, refused.code, refused.message)
-            return
+            return await refuse(socket, Close.REFUSED, refused.code, refused.message)
+        except Moved as moved:
+            return await redirect(socket, moved.address, moved.token)
         except Exception:
             logger.exception("the gate failed to admit a caller to room %s", join.room)
-            await refuse(socket, Close.FAILED, "failed", "the server failed to let you in; try again")
-            return
+            return await refuse(socket, Close.FAILED, "failed", "the server failed to let you in; try again")
+        if not ours and admission.token != join.token:
+            return await refuse(socket, Close.REFUSED, "bad_origin", FOREIGN)
+        return await self._talk(socket, join, admission)
+
+    async def _talk(self, socket: WebSocket, join: wire.Join, admission: Admission) -> None:
         await self._replace(admission.token)
         started = now()
         call = _Call(BrowserLeg(admission.caller, join, started, admission.snapshot))

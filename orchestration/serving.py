@@ -12,7 +12,8 @@ from orchestration.admission import RuntimeGate
 from orchestration.runtime import Runtime
 from orchestration.server import SETTINGS, app
 
-LOCAL = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - only named, not listened on
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+LOCAL = LOOPBACK | frozenset({"0.0.0.0", "::"})  # noqa: S104 - only named, not listened on
 """Addresses under which this machine reaches itself as localhost, where browsers give the microphone."""
 
 
@@ -30,13 +31,17 @@ async def serve(
 ) -> None:
     """Open the runtime and answer callers on http://host:port until the process is told to end.
 
+    Unless the runtime has an address, it gets that one, if only this machine's callers can come.
     `ready` is called with the address when callers can come. Raises PortError before anything is opened.
     """
     with listen(host, port) as listener:
+        at = address(host, listener.getsockname()[1])
+        if runtime.address is None and host in LOOPBACK:
+            runtime.address = at
         async with runtime:
             config = uvicorn.Config(app(RuntimeGate(runtime), title=title), log_level="warning", **SETTINGS)
             server = uvicorn.Server(config)
-            ready(address(host, listener.getsockname()[1]))
+            ready(at)
             await server.serve(sockets=[listener])
 
 

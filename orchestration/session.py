@@ -71,8 +71,17 @@ class Session:
         self._close.set()
 
     async def run(self) -> None:
-        """Take the room, talk until it is closed, empty for long, or taken by another process."""
-        epoch = await self._runtime.ledger.take_room(self.room.id, self._runtime.owner)
+        """Take the room, talk until it is closed, empty for long, or taken by another process.
+
+        Raises RoomHeldError when another process has it, LedgerError when the ledger cannot be asked.
+        """
+        epoch = await self._runtime.presence.take_room(self.room.id)
+        try:
+            await self._live_in(epoch)
+        finally:
+            await self._runtime.presence.leave_room(self.room.id, epoch)
+
+    async def _live_in(self, epoch: int) -> None:
         async with self._channels(self.room) as self.channel:
             try:
                 async with asyncio.TaskGroup() as self._group:
@@ -106,6 +115,7 @@ class Session:
             after=self._after,
             watcher=self._show_delivery,
             spoken=self.conversation.spoken,
+            held=self._runtime.presence.held,
         )
         stop_listening = self.channel.listen(self._hear)
         async with desk as self.desk:
@@ -167,11 +177,6 @@ class Session:
             return False
         self.desk.carry(delivery)
         return True
-
-    def withdraw(self, delivery: str) -> None:
-        """This delivery is not wanted any more."""
-        if self._live:
-            self.desk.cancel(delivery)
 
     def _watch_empty(self) -> None:
         """Close when nobody has been here for a while."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -83,9 +83,14 @@ class Tasks:
         if worker not in self._workers:
             raise ValueError(f"worker: {worker!r} is not known; known are {', '.join(sorted(self._workers)) or 'none'}")
 
-    async def open(self) -> None:
-        """Start the engine; it resumes what an earlier process left unfinished."""
-        await self._engine.open(self._run)
+    async def open(self, process: str = "") -> None:
+        """Start the engine for this process."""
+        await self._engine.open(self._run, process)
+
+    async def adopt(self, gone: Collection[str]) -> None:
+        """Take over what these processes, which are gone, left unfinished."""
+        if adopted := await self._engine.adopt(gone):
+            log.info("took over %d unfinished tasks of %s", adopted, ", ".join(sorted(gone)))
 
     async def aclose(self) -> None:
         """Stop; what is unfinished is resumed at the next `open` by an engine that can."""

@@ -7,7 +7,7 @@ import contextvars
 import importlib
 import itertools
 import sqlite3
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -63,7 +63,7 @@ class LocalEngine:
         self._loop: asyncio.AbstractEventLoop
         self._context: contextvars.Context
 
-    async def open(self, body: Body) -> None:
+    async def open(self, body: Body, process: str = "") -> None:
         """Take the file, load DBOS, resume what was left unfinished (within about two seconds).
 
         Raises EngineError naming what is in the way and the fix.
@@ -79,6 +79,13 @@ class LocalEngine:
         except BaseException:
             await self._close()
             raise
+
+    async def adopt(self, gone: Collection[str]) -> int:
+        """Nothing yet: what another process left was resumed at `open`."""
+        return 0
+
+    async def report(self, id: str, progress: Mapping[str, str]) -> None:
+        """Not kept yet."""
 
     async def start(self, task: Task) -> None:
         """Keep `task` and begin it, unless its id is known. Finished even if whoever waits for this is cancelled."""

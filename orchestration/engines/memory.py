@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ class _Kept:
     status: TaskStatus = TaskStatus.RUNNING
     result: TaskResult | None = None
     steps: dict[str, Any] = field(default_factory=dict)
+    progress: dict[str, str] = field(default_factory=dict)
 
     async def record(self, key: str, value: Any) -> None:
         self.steps[key] = value
@@ -27,7 +29,7 @@ class _Kept:
             self.status, self.result = status, result
 
     def as_record(self) -> TaskRecord:
-        return TaskRecord(self.task, self.status, self.result)
+        return TaskRecord(self.task, self.status, self.result, self.progress)
 
 
 class MemoryEngine:
@@ -44,7 +46,7 @@ class MemoryEngine:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._body: Body | None = None
 
-    async def open(self, body: Body) -> None:
+    async def open(self, body: Body, process: str = "") -> None:
         """Make it ready and resume what the last `aclose` interrupted."""
         if self._body is not None:
             raise EngineError("the memory engine is open already")
@@ -52,6 +54,10 @@ class MemoryEngine:
         for kept in self._kept.values():
             if not kept.status.terminal:
                 self._begin(kept, body)
+
+    async def adopt(self, gone: Collection[str]) -> int:
+        """Nothing: no other process knows its tasks."""
+        return 0
 
     async def start(self, task: Task) -> None:
         """Begin `task`, unless its id is known."""
@@ -71,6 +77,12 @@ class MemoryEngine:
         if id in self._running:
             self._running[id].cancel()
         return True
+
+    async def report(self, id: str, progress: Mapping[str, str]) -> None:
+        """What the parts of a running task are at."""
+        self._open_body()
+        if id in self._kept:
+            self._kept[id].progress = dict(progress)
 
     async def get(self, id: str) -> TaskRecord | None:
         """One task, or None."""

@@ -70,7 +70,7 @@ def task_tools(runtime: Runtime, room_id: str) -> list[Tool]:
         waiting = [e for e in await found() if e.status in OPEN_STATUSES]
         if not waiting:
             return "There is nothing to cancel."
-        runtime.withdraw(room_id, waiting[-1].delivery.id)
+        await runtime.receipt(waiting[-1].delivery.id).cancel()
         return f"All right, I dropped {waiting[-1].delivery.metadata.get('input', 'it')}."
 
     async def recall() -> str:

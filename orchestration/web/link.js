@@ -1,7 +1,7 @@
 // The connection to the room, in a thread of its own: a busy page or a tab in the background does not make the sound
 // stutter. Sound goes straight from and to the audio thread; everything else is told to the page.
 
-import { FINAL, PROTOCOL, clock, number } from "./wire.js";
+import { FINAL, MOVED, PROTOCOL, clock, number } from "./wire.js";
 
 const PING_EVERY = 3000; // ms
 const DEAD_AFTER = 8000; // ms without a word from the room
@@ -9,14 +9,17 @@ const MAX_UNSENT = 65536; // bytes: 2 s of sound; beyond that the newest frame i
 const BACKOFF = [250, 500, 1000, 2000, 4000]; // ms
 const GOODBYE = 500; // ms for the room to take note that the caller leaves
 const FIRST_TRIES = 3; // to reach a room at all
+const MAX_HOPS = 3; // from server to server at once
 
 let socket = null;
 let join = null;
+let home = null; // where we joined first
 let playback = null;
 let live = false;
 let leaving = false;
 let everLive = false;
 let attempt = 0;
+let hops = 0;
 let sequence = 0;
 let heardAt = 0;
 let retry = 0;
@@ -56,10 +59,13 @@ function take(data) {
   const message = JSON.parse(data);
   switch (message.type) {
     case "welcome":
-      [live, everLive, attempt, sequence] = [true, true, 0, 0];
+      [live, everLive, attempt, sequence, hops] = [true, true, 0, 0, 0];
       join.token = message.token;
       ping();
       return tell("live", { welcome: message, at: clock() });
+    case "moved":
+      join.token = message.token;
+      return move(message.url);
     case "clear":
       return playback?.postMessage({ clear: message.stream });
     case "finish":
@@ -76,11 +82,23 @@ function take(data) {
   }
 }
 
+/** The room is open at another server: join there. */
+function move(url) {
+  const there = new URL("ws", url.endsWith("/") ? url : `${url}/`);
+  there.protocol = there.protocol === "https:" ? "wss:" : "ws:";
+  join.url = there.href;
+}
+
 function closed(code, reason) {
   socket = null;
   live = false;
   playback?.postMessage({ reset: true });
   if (leaving) return left();
+  if (code === MOVED && hops < MAX_HOPS) {
+    hops += 1;
+    return connect();
+  }
+  if (code === 1006) join.url = home; // whoever we were sent to may be gone
   if (FINAL.has(code) || (!everLive && attempt + 1 >= FIRST_TRIES)) {
     tell("over", { code, reason, error: lastError, reached: everLive || code !== 1006 });
     return;
@@ -143,6 +161,7 @@ const orders = {
   },
   join(order) {
     join = order;
+    home = join.url;
     connect();
   },
   latency({ latency }) {

@@ -11,6 +11,9 @@ export const PEER = 3;
 /** Reasons to close after which joining again by itself would be wrong; the server's other codes mean "come back". */
 export const FINAL = new Set([1000, 1009, 4400, 4403, 4409, 4429]);
 
+/** The room is open at another server, which the message before named. */
+export const MOVED = 4307;
+
 /** A message for `samples` samples of the caller's voice; the number of the frame is written when it leaves. */
 export function voiceMessage(samples) {
   const buffer = new ArrayBuffer(HEADER + 2 * samples);

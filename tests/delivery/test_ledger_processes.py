@@ -38,8 +38,9 @@ def test_a_room_is_taken_only_when_its_process_is_gone(ledger: Ledger) -> None:
 
         await pass_time(ledger, LEASE * 0.7)
         await ledger.beat(TWO)
-        with pytest.raises(RoomHeldError):
+        with pytest.raises(RoomHeldError) as held:
             await ledger.take_room("lobby", "two")
+        assert held.value.age == pytest.approx(LEASE * 0.7, abs=0.2)
         await pass_time(ledger, LEASE * 0.7)
         assert await ledger.take_room("lobby", "two") == 3
         with pytest.raises(FencedError):

@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from orchestration.gate import Admission, Help, Phrase, Refused
+from orchestration.gate import Admission, Help, Moved, Phrase, Refused
 from orchestration.server import SETTINGS
 from voice.channel import Caller
 from voice.leg import FRAME_SAMPLES, Frame, Leg, LegEvent, Played
@@ -54,6 +54,8 @@ class EchoGate:
     """For every leg that ended: whether it hung up."""
     snapshot: Mapping[str, Any] = field(default_factory=dict)
     echo: bool = True
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """Addresses of rooms that another server has."""
     stream: int = 0
     position: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,8 +66,10 @@ class EchoGate:
     async def admit(self, room: str, name: str, token: str | None) -> Admission:
         if room == "closed":
             raise Refused("unknown_room", "there is no room called closed; ask whoever invited you")
+        if address := self.elsewhere.get(room):
+            raise Moved(address, self.callers.setdefault(f"{room}/{name}", f"token-{len(self.callers)}"))
         key = f"{room}/{name}"
-        known = self.callers.setdefault(key, token or f"token-{len(self.callers)}")
+        known = self.callers.setdefault(key, f"token-{len(self.callers)}")
         if token != known and len(self.legs) > len(self.served) and any(leg.caller.id == key for leg in self.legs):
             raise Refused("name_taken", f"somebody called {name} is here already; take another name")
         return Admission(Caller(key, name), known, self.serve, lambda: self.snapshot)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from delivery.memory import MemoryLedger
 from orchestration import Agent, Runtime, Supervisor
 from orchestration.admission import RuntimeGate
-from orchestration.gate import Admission, Help, Phrase, Refused
+from orchestration.gate import Admission, Help, Moved, Phrase, Refused
+from orchestration.identity import MemoryIdentities
 from orchestration.models.scripted import Intent, Scripted
 from orchestration.session import LINGER
 from orchestration.workers import Context, worker
@@ -45,6 +47,37 @@ async def refused(admission: Awaitable[Admission]) -> tuple[str, str]:
     with pytest.raises(Refused) as caught:
         await admission
     return caught.value.code, caught.value.message
+
+
+# -- rooms of other processes
+
+
+def test_a_caller_is_sent_to_the_process_that_has_the_room_and_proves_there_who_they_are() -> None:
+    ledger, identities = MemoryLedger(), MemoryIdentities()
+
+    def process(address: str | None) -> Runtime:
+        return made(ledger=ledger, identities=identities, address=address)
+
+    async def main() -> None:
+        async with process("http://one") as one, process("http://two") as two, process(None) as three:
+            bob = await RuntimeGate(one).admit("lobby", "Bob", None)
+            for name, token in (("Ann", None), ("Bob", bob.token)):
+                with pytest.raises(Moved) as moved:
+                    await RuntimeGate(two).admit("lobby", name, token)
+                assert moved.value.address == "http://one"
+                admission = await RuntimeGate(one).admit("lobby", name, moved.value.token)
+                assert admission.token == moved.value.token
+            assert (await refused(RuntimeGate(two).admit("lobby", "Bob", "guess")))[0] == "name_taken"
+            assert (await RuntimeGate(two).admit("attic", "Ann", None)).caller == Caller("Ann", "Ann")
+
+            await three.enter("cellar")
+            code, message = await refused(RuntimeGate(one).admit("cellar", "Ann", None))
+            assert (code, message) == ("elsewhere", "this room is open on another server; try again later")
+
+            await one.close_room("lobby")
+            assert (await RuntimeGate(two).admit("lobby", "Bob", bob.token)).token == bob.token
+
+    run(main())
 
 
 # -- names

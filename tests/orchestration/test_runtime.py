@@ -116,9 +116,9 @@ class Parts:
                 return await super().put(delivery, limit=limit)
 
         class Engine(MemoryEngine):
-            async def open(self, body: Body) -> None:
+            async def open(self, body: Body, process: str = "") -> None:
                 note("engine opens")
-                await super().open(body)
+                await super().open(body, process)
 
             async def aclose(self) -> None:
                 await super().aclose()

@@ -223,10 +223,29 @@ async def test_pages_of_other_sites_are_refused_unless_allowed() -> None:
             async with connect(address, origin=origin) as socket:  # type: ignore[arg-type]
                 await join(socket)
         for origin in ("https://evil.example", "null", "http://[", ""):
-            async with connect(address, additional_headers={"Origin": origin}) as socket:
-                assert await closing(socket) == (["bad_origin"], 4403)
+            for token in (None, "t" * 43):
+                async with connect(address, additional_headers={"Origin": origin}) as socket:
+                    await socket.send(json.dumps({**JOIN, "name": "Eve", "token": token}))
+                    assert await closing(socket) == (["bad_origin"], 4403)
         async with connect(address, additional_headers={"Origin": "https://b", "X-Forwarded-Host": "b"}) as socket:
             await join(socket)
+
+
+@pytest.mark.asyncio
+async def test_who_comes_for_a_room_of_another_server_is_sent_there_and_let_in() -> None:
+    one, two = EchoGate(), EchoGate(callers={})
+    two.callers = one.callers  # they share what they remember
+    async with room(one) as (_, here), room(two) as (_, there):
+        page = here.removesuffix("/ws").replace("ws", "http")
+        one.elsewhere["lobby"] = there.removesuffix("/ws").replace("ws", "http")
+        async with connect(here, origin=page) as socket:  # type: ignore[arg-type]
+            await socket.send(json.dumps({"type": "join", "protocol": 1, "room": "lobby", "name": "Ann"}))
+            moved = await control(socket, "moved")
+            assert moved["url"] == one.elsewhere["lobby"]
+            assert await closing(socket) == ([], 4307)
+        async with connect(there, origin=page) as socket:  # type: ignore[arg-type]
+            welcome = await join(socket, token=moved["token"])
+            assert welcome["token"] == moved["token"]
 
 
 @pytest.mark.asyncio
@@ -310,7 +329,7 @@ async def test_the_room_works_under_a_prefix_of_another_app() -> None:
             assert isinstance(await socket.recv(), bytes)
 
 
-JOIN = {"type": "join", "protocol": 1, "room": "lobby", "name": "Ann", "token": "secret"}
+JOIN = {"type": "join", "protocol": 1, "room": "lobby", "name": "Ann", "token": "token-0"}
 
 
 class ClingingGate(EchoGate):

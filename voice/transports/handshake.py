@@ -36,6 +36,16 @@ async def refuse(socket: WebSocket, close: Close, code: str, message: str) -> No
     await hang_up(socket, close, message)
 
 
+async def redirect(socket: WebSocket, address: str, token: str) -> None:
+    """Send a page to another server of the house: `address` is its page's URL, `token` proves there who is calling."""
+    try:
+        async with asyncio.timeout(1.0):
+            await socket.send_text(wire.control("moved", url=address, token=token))
+    except (TimeoutError, *GONE):
+        return
+    await hang_up(socket, Close.MOVED, address)
+
+
 async def _first_join(socket: WebSocket) -> wire.Join | None:
     for _ in range(MISTAKES):
         message = await socket.receive()

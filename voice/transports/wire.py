@@ -21,6 +21,7 @@ Text messages are JSON objects with a `type`. From the page:
 To the page:
 
     welcome {protocol, room, caller: {id, name}, token, now, snapshot, help}
+    moved   {url, token}             instead of welcome: join there, with this token
     clear   {stream}                 drop what has not been played; answered by played with flushed
     finish  {stream, samples}        nothing follows; played with this count is wanted when it is out
     panel   {kind, payload}          for the eye
@@ -85,6 +86,8 @@ class Close(IntEnum):
     """A message was larger than MAX_MESSAGE."""
     FAILED = 1011
     """The room failed; come back."""
+    MOVED = 4307
+    """The room is open at another server: the `moved` before, and the reason, say where."""
     GARBAGE = 4400
     """Too many messages that made no sense."""
     REFUSED = 4403
