@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,8 @@ CUT_BY_RESTART = "the process that spoke it is gone"
 
 CANCELLED = "cancelled"
 """Reason of a delivery that somebody cancelled."""
+
+_UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
 
 _UNHEARD = frozenset({Status.DEAD, Status.EXPIRED, Status.REFUSED, Status.CANCELLED, Status.DROPPED})
 """Ends after which it may be said after all; a superseded one would be stale."""
@@ -85,11 +88,12 @@ def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def after(entry: Entry, move: Move) -> Entry:
     """The entry once `move` was made; an entry that already ended is returned as it is.
 
-    A reason is cut to MAX_NAME characters. Raises LedgerError when more was heard than there was to hear.
+    A reason is cut to MAX_NAME characters; in it and in the wording, what cannot be kept is replaced by U+FFFD.
+    Raises LedgerError when more was heard than there was to hear.
     """
     if entry.status.terminal:
         return entry
-    wording = entry.wording if move.wording is None else _short("wording", move.wording, MAX_CONTENT)
+    wording = entry.wording if move.wording is None else _short("wording", mended(move.wording), MAX_CONTENT)
     heard = entry.heard_chars if move.heard_chars is None else move.heard_chars
     spoken = entry.delivery.content if wording is None else wording
     if not 0 <= heard <= len(spoken):
@@ -100,7 +104,7 @@ def after(entry: Entry, move: Move) -> Entry:
         wording=wording,
         heard_chars=heard,
         attempts=entry.attempts + move.attempt,
-        reason=entry.reason if move.reason is None else _clean("reason", move.reason)[:MAX_NAME],
+        reason=entry.reason if move.reason is None else mended(move.reason)[:MAX_NAME],
     )
     return unwanted(moved) if moved.unwanted else moved
 
@@ -133,13 +137,22 @@ def again(entry: Entry, *, whole: bool) -> Entry:
     return replace(entry, status=Status.QUEUED, heard_chars=heard, attempts=0, age=0.0, reason="", unwanted=False)
 
 
+def keepable(text: str) -> bool:
+    """Whether every ledger can keep it: PostgreSQL has no NUL characters, and nobody has lone surrogates."""
+    return text == mended(text)
+
+
+def mended(text: str) -> str:
+    """The text with U+FFFD for each character that cannot be kept; as long as before."""
+    return _UNKEEPABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def _clean(field: str, value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{field} must be text, not {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{field} must be valid Unicode: a lone surrogate is at {error.start}") from None
+    if found := _UNKEEPABLE.search(value):
+        what = "must not have NUL characters: one" if found[0] == "\0" else "must be valid Unicode: a lone surrogate"
+        raise ValueError(f"{field} {what} is at {found.start()}")
     return value
 
 
