@@ -20,6 +20,7 @@ from orchestration.engines.memory import MemoryEngine
 from orchestration.identity import MemoryIdentities
 from orchestration.observers import LAST_LOOK
 from orchestration.rooms import TooManyRoomsError
+from orchestration.simulation import SimulatedCall, simulate
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.tasks import TaskNews
 from orchestration.workers import Context, FunctionWorker
@@ -67,6 +68,12 @@ def play(script: Callable[[Runtime], Awaitable[object]], runtime: Runtime | None
         ({"delivery": "now"}, ValueError, "strategy: 'now' is not known; known are immediate, "),
         ({"delivery": 3}, ValueError, "strategy: 3 is neither a Strategy nor the name of one"),
         ({"rooms": "lobby"}, TypeError, "rooms: 'lobby' is one name; give a list of names"),
+        (
+            {"address": "voice.example.org"},
+            ValueError,
+            "address: 'voice.example.org' is no URL; give one like https://",
+        ),
+        ({"address": "https://a/?b"}, ValueError, "is no URL"),
         ({"rooms": ["lobby", ""]}, ValueError, "rooms must have 1 to 64 characters"),
         ({"orchestration": "parallel"}, TypeError, "orchestration: 'parallel' is no Orchestration"),
         ({"orchestration": Agent("a", model=Double([[]]))}, TypeError, "is no Orchestration, like Supervisor"),
@@ -514,6 +521,66 @@ def test_what_is_delivered_where_nobody_is_waits_and_is_listed() -> None:
         assert runtime.session("lobby") is None
 
     play(script)
+
+
+def test_what_is_delivered_is_listed_cancelled_and_replayed_where_nobody_is() -> None:
+    async def script(runtime: Runtime) -> None:
+        receipts = [await runtime.deliver("lobby", f"Boat {n} is here.") for n in range(3)]
+        assert [e.delivery.id for e in await runtime.deliveries("lobby")] == [r.id for r in receipts]
+        assert [e.delivery.id for e in await runtime.deliveries("lobby", limit=1)] == [receipts[2].id]
+        assert [e.delivery.id for e in await runtime.deliveries("lobby", limit=1, newest=False)] == [receipts[0].id]
+        assert await receipts[1].cancel() is Status.CANCELLED
+        assert (await receipts[1]).status is Status.CANCELLED
+        assert [e.delivery.id for e in await runtime.deliveries("lobby", ["cancelled"])] == [receipts[1].id]
+        assert len(await runtime.deliveries("lobby")) == 2
+        assert await runtime.receipt(receipts[1].id).replay() is Status.QUEUED
+        assert len(await runtime.deliveries("lobby")) == 3
+        with pytest.raises(ValueError, match="statuses: 'gone' is not known; use 'queued', 'reserved', "):
+            await runtime.deliveries("lobby", ["gone"])
+        with pytest.raises(ValueError, match="room_id must have 1 to 64 characters"):
+            await runtime.deliveries("")
+
+    play(script)
+
+
+def test_what_is_set_aside_is_told_once_it_is_replayed() -> None:
+    async def script(call: SimulatedCall) -> None:
+        receipt = await call.runtime.deliver(call.room, "One two three four five six seven eight nine ten.")
+        for word in ("two", "four", "six"):
+            await call.hears(word)
+            await call.interrupt("not now please")
+        assert (await receipt).status is Status.DEAD
+        (dead,) = await call.runtime.deliveries(call.room, [Status.DEAD])
+        assert dead.reason.startswith("given up after 3 tries: interrupted by caller")
+        await call.silence(20)
+        steps = receipt.steps()
+        await receipt.replay()
+        await call.hears("ten")
+        assert (await receipt).status is Status.HEARD
+        assert [step.status async for step in steps][-1] is Status.HEARD
+
+    async def main() -> None:
+        async with simulate(Runtime(orchestration=None, state=None)) as call:
+            await script(call)
+
+    run(main())
+
+
+def test_a_room_that_was_closed_keeps_what_is_delivered_and_one_that_cannot_be_says_so() -> None:
+    async def script(runtime: Runtime) -> None:
+        await runtime.create_room("cellar")
+        await runtime.deliver("cellar", "The wine is here.")
+        await runtime.close_room("cellar")
+        for ask in (runtime.deliver("cellar", "More wine."), runtime.delegate("cellar", "analyst", "wine")):
+            with pytest.raises(RoomError, match="there is no room 'cellar' here; there are: lobby"):
+                await ask
+        assert len(await runtime.deliveries("cellar")) == 1
+        await runtime.enter("lobby")
+        await runtime.close_room("lobby")
+        await runtime.deliver("lobby", "The boat is here.")
+        assert len(await runtime.deliveries("lobby")) == 1
+
+    play(script, made(rooms=["lobby"]))
 
 
 def test_a_delivery_has_its_own_strategy_or_its_rooms_or_the_runtimes() -> None:
