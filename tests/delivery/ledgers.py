@@ -1,12 +1,17 @@
-"""What the tests of every ledger share: a script played on one, and something to put into it."""
+"""What the tests of every ledger share: a script played on one, and something to put into it.
+
+In virtual time, except with PostgreSQL: it is a server, which has its own clock and is reached over a socket.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from delivery.ledger import Delivery, Entry, Ledger
-from voice.clock import run
+from delivery.postgres import PostgresLedger
+from voice.clock import VirtualLoop
 
 Script = Callable[[Ledger], Awaitable[None]]
 
@@ -19,7 +24,17 @@ def play(ledger: Ledger, script: Script) -> None:
         finally:
             await ledger.aclose()
 
-    run(main())
+    run_with(ledger, main())
+
+
+def run_with(ledger: Ledger, main: Coroutine[Any, Any, None]) -> None:
+    """In the loop that this ledger can live in."""
+    with runner(ledger) as one:
+        one.run(asyncio.wait_for(main, 60.0))
+
+
+def runner(ledger: Ledger) -> asyncio.Runner:
+    return asyncio.Runner(loop_factory=None if isinstance(ledger, PostgresLedger) else VirtualLoop)
 
 
 def result(id: str = "one", **fields: Any) -> Delivery:

@@ -8,6 +8,8 @@ import pytest
 
 from delivery.ledger import LEASE, FencedError, Ledger, Move, Process, RoomHeldError, Status
 from delivery.memory import MemoryLedger
+from delivery.postgres import PostgresLedger
+from delivery.postgres.connections import Connection
 from delivery.sqlite import SqliteLedger
 from tests.delivery.ledgers import entry, play, result
 
@@ -19,6 +21,13 @@ async def pass_time(ledger: Ledger, seconds: float) -> None:
     """Have the ledger's own clock be so much later, as far as signs of life go."""
     if isinstance(ledger, MemoryLedger):
         return await asyncio.sleep(seconds)
+    if isinstance(ledger, PostgresLedger):
+
+        async def earlier(connection: Connection) -> None:
+            sql = "UPDATE sottovoce.processes SET beat_at = beat_at - make_interval(secs => %s)"
+            await connection.execute(sql, (seconds,))
+
+        return await ledger.database.write(earlier)
     assert isinstance(ledger, SqliteLedger)
     sql = "UPDATE processes SET beat_at = beat_at - ?"
     await ledger.database.write(lambda connection: connection.execute(sql, (seconds,)).rowcount)
