@@ -105,6 +105,8 @@ class Stage:
     prepared: bool = True
     prompt: bool = True
     folds: bool = False
+    mute: bool = False
+    """What is to be said does not begin."""
     turned_away: str = ""
     """Why the channel says nothing of what it is given."""
     tries: int = 3
@@ -266,7 +268,7 @@ class Stage:
     def _next(self) -> tuple[float, Any]:
         floor, wake = self.floor.deadline(), self.scheduler.deadline()
         due: list[tuple[float, Any]] = [(math.inf, None)]
-        due += [(p.next, lambda p=p: self._word(p)) for p in self.playing.values() if not p.stopped]
+        due += [(p.next, lambda p=p: self._word(p)) for p in self.playing.values() if not p.stopped and not self.mute]
         if floor is not None:
             due.append((floor, lambda: self._move(self.floor.expire(self.now))))
         if wake is not None:
@@ -361,6 +363,8 @@ class Stage:
             self.hand(SpeechOver(message.id, 0, False, self.turned_away))
             return
         self.playing[message.id] = playing = Playing(message, self.now, word_ends(message.text))
+        if self.mute:
+            return
         self.tell(SpeakingScheduled(message.id, self.now + len(playing.ends) * WORD))
         self.tell(SpeakingStarted(message.id))
         self.hand(Begun(message.id))
