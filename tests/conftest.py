@@ -32,4 +32,4 @@ def postgres_url(postgres_server: Server) -> Iterator[str]:
     """The URL of an empty database of this test's own."""
     url = postgres_server.fresh()
     yield url
-    postgres_server.drop(url)
+    postgres_server.empty(url)

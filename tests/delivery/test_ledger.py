@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +29,10 @@ from delivery.ledger import (
     Status,
 )
 from delivery.memory import MemoryLedger
+from delivery.postgres import PostgresLedger
 from delivery.sqlite import SqliteLedger
-from tests.delivery.ledgers import entry, play, result, run_with
-from voice.clock import VirtualLoop
+from tests.delivery.ledgers import entry, play, result, run_with, runner
+from tests.postgres import Server
 
 ENDS = [status for status in Status if status.terminal]
 
@@ -367,7 +369,9 @@ def test_a_ledger_opened_again_has_what_it_had(ledger: Ledger) -> None:
 
 
 class TwoLedgers(RuleBasedStateMachine):
-    """Whatever is asked of them, the SQLite ledger answers as the one in memory does."""
+    """Whatever is asked of them, another ledger (an empty one of `made`) answers as the one in memory does."""
+
+    made: Callable[[], Ledger]
 
     ids = st.sampled_from(["a", "b", "c", "d"])
     rooms = st.sampled_from(["lobby", "attic"])
@@ -383,18 +387,15 @@ class TwoLedgers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner(loop_factory=VirtualLoop)
         self.memory = MemoryLedger(lease=600.0)
-        self.sqlite = SqliteLedger(self.directory / f"{next(self.numbers)}.db", lease=600.0)
+        self.other = type(self).made()
+        self.runner = runner(self.other)
         self.runner.run(self.memory.open())
-        self.runner.run(self.sqlite.open())
-
-    directory: Path
-    numbers = iter(range(10**9))
+        self.runner.run(self.other.open())
 
     def both(self, ask: Callable[[Ledger], Any]) -> Any:
         answers = []
-        for ledger in (self.memory, self.sqlite):
+        for ledger in (self.memory, self.other):
             try:
                 answers.append(self.runner.run(ask(ledger)))
             except LedgerError as error:
@@ -452,13 +453,27 @@ class TwoLedgers(RuleBasedStateMachine):
         self.both(all_of)
 
     def teardown(self) -> None:
-        self.runner.run(self.sqlite.aclose())
+        self.runner.run(self.other.aclose())
         self.runner.close()
 
 
-def test_sqlite_answers_as_memory_does(tmp_path: Path) -> None:
-    TwoLedgers.directory = tmp_path
+def compared(made: Callable[[], Ledger], examples: int) -> None:
+    TwoLedgers.made = staticmethod(made)
     limits = settings(
-        max_examples=60, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=examples, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     run_state_machine_as_test(TwoLedgers, settings=limits)
+
+
+def test_sqlite_answers_as_memory_does(tmp_path: Path) -> None:
+    numbers = itertools.count()
+    compared(lambda: SqliteLedger(tmp_path / f"{next(numbers)}.db", lease=600.0), 60)
+
+
+@pytest.mark.postgres
+def test_postgres_answers_as_memory_does(postgres_server: Server, postgres_url: str) -> None:
+    def made() -> Ledger:
+        postgres_server.run("DROP SCHEMA IF EXISTS sottovoce CASCADE", postgres_url)
+        return PostgresLedger(postgres_url, lease=600.0)
+
+    compared(made, 30)
