@@ -152,7 +152,9 @@ class Scheduler:
         for item in list(topic.values()):
             if item is newest:
                 continue
-            if item.message or self._line.carried.get(item.id, True) is None:
+            if item.message:
+                self._unwant(item, Status.SUPERSEDED, why, actions)
+            elif self._line.carried.get(item.id, True) is None:
                 item.end_as = item.end_as or (Status.SUPERSEDED, why)
             else:
                 self._settle(item, Status.SUPERSEDED, why, actions)
@@ -178,8 +180,8 @@ class Scheduler:
     def _withdraw(self, id: str, actions: list[Action]) -> None:
         item = self._pending.get(id)
         if item is not None and item.message is not None:
-            item.end_as = (Status.CANCELLED, "cancelled")
-            self._stop_if_unwanted(self._line.spoken[item.message], actions)
+            item.end_as = None
+            self._unwant(item, Status.CANCELLED, "cancelled", actions)
         elif item is not None:
             self._settle(item, Status.CANCELLED, "cancelled", actions)
 
@@ -218,9 +220,8 @@ class Scheduler:
             why = f"not spoken within {item.delivery.ttl:g} s"
             if item.message is None:
                 self._settle(item, Status.EXPIRED, why, actions)
-            elif not (spoken := self._line.spoken[item.message]).reached(item.id):
-                item.end_as = item.end_as or (Status.EXPIRED, why)
-                self._stop_if_unwanted(spoken, actions)
+            elif not self._line.spoken[item.message].reached(item.id):
+                self._unwant(item, Status.EXPIRED, why, actions)
 
     def _advance(self, actions: list[Action]) -> None:
         """Speak what is due, and make ready what soon will be."""
@@ -311,13 +312,19 @@ class Scheduler:
             moves = (Move(p.delivery, Status.SPEAKING, heard_chars=p.heard(chars)) for p in begun)
             actions.append(Record(tuple(moves)))
 
+    def _unwant(self, item: Pending, status: Status, reason: str, actions: list[Action]) -> None:
+        """It is in a message: it ends when that does, or before it is begun."""
+        assert item.message is not None
+        item.end_as = item.end_as or (status, reason)
+        self._stop_if_unwanted(self._line.spoken[item.message], actions)
+
     def _stop_if_unwanted(self, spoken: Spoken, actions: list[Action]) -> None:
-        """Stop at what was cancelled, and before what was superseded; what stands before it is still said."""
+        """Stop at what was cancelled, and before what else is not wanted; what stands before it is still said."""
         for part in spoken.message.parts:
             item = self._pending.get(part.delivery)
             if item is None:
                 continue
-            if item.end_as and (item.end_as[0] is Status.CANCELLED or spoken.chars <= part.start):
+            if item.end_as and (item.end_as[0] is Status.CANCELLED or not spoken.reached(item.id)):
                 self._stop(spoken, item.end_as[0].value, actions)
             return
 

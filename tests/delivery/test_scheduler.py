@@ -211,6 +211,41 @@ def test_what_is_being_spoken_does_not_expire_but_its_rest_does() -> None:
     assert stage.settled_at["b"] == 9.0
 
 
+def test_what_has_not_begun_when_its_time_is_up_is_not_begun() -> None:
+    stage = Stage(mute=True).join()
+    stage.submit("a", ttl=3.0)
+    stage.submit("b", ttl=9.0)
+    stage.until(2.5)
+    assert stage.texts == ["a0 a1 a2 a3"]  # the voice is slow
+    stage.until(3.0)
+    assert stage.stops == [(3.0, "expired")]
+    assert stage.settled["a"].status is Status.EXPIRED
+    assert stage.settled["a"].heard == ""
+    stage.until(3.5)
+    assert stage.texts[1:] == ["b0 b1 b2 b3"]
+
+
+def test_what_has_begun_in_time_is_spoken_to_its_end() -> None:
+    stage = Stage().join()
+    stage.submit("a", ttl=1.1)
+    stage.until(1.2)
+    assert stage.stops == []
+    stage.until(10)
+    assert stage.settled["a"].status is Status.HEARD
+
+
+def test_the_part_of_a_message_whose_time_is_up_before_it_is_reached_is_not_spoken() -> None:
+    stage = Stage().join()
+    stage.submit("a", Queued(1.0), words=2, ttl=1.5)
+    stage.submit("b", Queued(1.0), words=2, ttl=1.5)
+    stage.submit("c", Queued(1.0), words=2)
+    stage.until(20)
+    assert stage.said == [(1.0, "a0 a1 b0 b1 c0 c1"), (2.0 + 1.0, "c0 c1")]
+    assert stage.stops == [(2.0, "expired")]
+    assert [stage.settled[id].status for id in "abc"] == [Status.HEARD, Status.EXPIRED, Status.HEARD]
+    assert stage.entries["c"].attempts == 0
+
+
 # -- superseding
 
 
@@ -244,6 +279,19 @@ def test_a_newer_one_does_not_cut_an_older_one_but_takes_the_place_of_its_rest()
     answered(stage)
     stage.until(30)
     assert stage.texts == ["a0 a1 a2 a3", "b0 b1 b2 b3"]
+
+
+def test_an_older_one_that_has_not_begun_is_not_begun() -> None:
+    stage = Stage(mute=True).join()
+    stage.submit("a", supersedes="weather")
+    stage.until(1.5)
+    stage.submit("b", supersedes="weather")
+    assert stage.stops == [(1.5, "superseded")]
+    assert stage.settled["a"].status is Status.SUPERSEDED
+    stage.mute = False
+    stage.until(10)
+    assert stage.texts[1:] == ["b0 b1 b2 b3"]
+    assert stage.settled["b"].status is Status.HEARD
 
 
 def test_an_older_one_that_is_heard_to_its_end_was_heard() -> None:
