@@ -53,6 +53,10 @@ def serve(
         str, typer.Option(help="Address to listen on; browsers give the microphone to localhost or https only.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port for the page and the callers' sound (0: any free one).")] = 8080,
+    address: Annotated[
+        str | None,
+        typer.Option(help="URL at which callers reach this process and no other, when several share the rooms."),
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
 ) -> None:
     """Let browsers join the rooms of a runtime: http://localhost:8080."""
@@ -62,6 +66,10 @@ def serve(
         fail(f"--log-level: {log_level!r} is not known; use {', '.join(LEVELS)}")
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     runtime = loaded(target)
+    try:
+        runtime.address = address or runtime.address
+    except ValueError as error:
+        fail(f"--{error}")
     try:
         asyncio.run(run(runtime, host=host, port=port, ready=announce))
     except cannot_open() as error:

@@ -17,10 +17,11 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 """Only these are served."""
+# Sockets to other hosts are allowed, as the room may be open at another server of ours; scripts are our own only.
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; media-src 'self' blob: mediastream:; base-uri 'none'; form-action 'none'; "
+        "connect-src 'self' ws: wss:; media-src 'self' blob: mediastream:; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'self'"
     ),
     "permissions-policy": "microphone=(self), speaker-selection=(self), camera=(), geolocation=()",

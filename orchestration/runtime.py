@@ -73,8 +73,6 @@ class Runtime:
             raise TypeError(f"Runtime got an unknown argument {name!r}{hint}")
         if isinstance(rooms, str):
             raise TypeError(f"rooms: {rooms!r} is one name; give a list of names")
-        if address is not None and not _URL.fullmatch(address):
-            raise ValueError(f"address: {address!r} is no URL; give one like https://voice-2.example.org")
         self.orchestration = _orchestration(orchestration)
         self.delivery = WaitForIdle() if delivery is None else resolve(delivery)
         self.fold = fold
@@ -90,6 +88,20 @@ class Runtime:
         self._workers_of: list[Orchestration] = [orchestration] if orchestration else []
         self._stack = AsyncExitStack()
         self._entered = self._open = False
+
+    @property
+    def address(self) -> str | None:
+        """The URL at which callers reach this process and no other; set it before the runtime is opened.
+
+        Raises ValueError for what is no URL.
+        """
+        return self._address
+
+    @address.setter
+    def address(self, address: str | None) -> None:
+        if address is not None and not _URL.fullmatch(address):
+            raise ValueError(f"address: {address!r} is no URL; give one like https://voice-2.example.org")
+        self._address = address
 
     def simulated(self, channels: ChannelFactory) -> Runtime:
         """An isolated copy for simulations: the same orchestration and hooks, memory that dies with it."""

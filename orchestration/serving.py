@@ -31,11 +31,11 @@ async def serve(
 ) -> None:
     """Open the runtime and answer callers on http://host:port until the process is told to end.
 
-    Unless the runtime has an address, it gets that one, if only this machine's callers can come.
-    `ready` is called with the address when callers can come. Raises PortError before anything is opened.
+    A runtime without an address gets this one, if only callers of this machine can come. `ready` is called with where
+    the page is found when callers can come. Raises PortError before anything is opened.
     """
     with listen(host, port) as listener:
-        at = address(host, listener.getsockname()[1])
+        at = found_at(host, listener.getsockname()[1])
         if runtime.address is None and host in LOOPBACK:
             runtime.address = at
         async with runtime:
@@ -65,7 +65,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise PortError(reasons.get(error.errno or 0, f"cannot listen on {host}:{port}: {error}")) from None
 
 
-def address(host: str, port: int) -> str:
+def found_at(host: str, port: int) -> str:
     """Where people on this machine find the page."""
     if host in LOCAL:
         return f"http://localhost:{port}"

@@ -269,6 +269,23 @@ async def test_a_cut_line_is_mended_and_the_caller_is_the_same() -> None:
             assert uncaused == []
 
 
+async def test_a_caller_of_another_servers_room_is_sent_there_and_comes_home_when_it_dies() -> None:
+    one = EchoGate()
+    two = EchoGate(callers=one.callers)
+    async with house(one) as here, chromium(here, microphone=chirps(14)) as caller:
+        async with house(two) as there:
+            one.elsewhere["lobby"] = there
+            await caller.join("Ann")
+            await two.until(lambda: len(two.frames) > 50)
+            assert one.legs == []
+            assert await caller.page.is_hidden("#problem")
+            one.elsewhere.clear()
+        await one.until(lambda: len(one.frames) > 50)
+        await caller.state("live")
+        assert [leg.caller.id for leg in one.legs] == ["lobby/Ann"]
+        assert [p for p in caller.problems if "WebSocket connection" not in p] == []
+
+
 async def test_a_second_window_takes_over_and_the_first_says_so() -> None:
     gate = EchoGate()
     async with house(gate) as url, chromium(url) as caller:

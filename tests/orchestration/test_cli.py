@@ -116,6 +116,12 @@ def test_a_level_that_is_not_known_is_one_line(target: str, served: list[dict[st
     assert served == []
 
 
+def test_an_address_that_is_none_is_one_line(target: str, served: list[dict[str, Any]]) -> None:
+    line = complaint(sottovoce("serve", target, "--address", "two.example"))
+    assert line.startswith("sottovoce: --address: 'two.example' is no URL; give one like https://")
+    assert served == []
+
+
 def test_a_port_that_is_taken_is_one_line(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "basicConfig", lambda **options: None)
     with listen("127.0.0.1", 0) as taken:

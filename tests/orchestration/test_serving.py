@@ -15,7 +15,7 @@ import pytest
 from delivery import LedgerError
 from delivery.memory import MemoryLedger
 from orchestration import Runtime
-from orchestration.serving import PortError, address, listen, serve
+from orchestration.serving import PortError, found_at, listen, serve
 from voice.simulated import SimulatedChannel
 
 
@@ -81,7 +81,7 @@ def test_a_port_that_needs_rights_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_the_address_that_people_are_told(host: str, url: str) -> None:
-    assert address(host, 8080) == url
+    assert found_at(host, 8080) == url
 
 
 def test_it_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
@@ -115,6 +115,29 @@ def test_it_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
         signal.signal(signal.SIGTERM, before)
     assert ended == [signal.SIGTERM]  # told on to whoever runs us
     assert ledger.closed
+
+
+@pytest.mark.parametrize(
+    ("host", "given", "is_at"),
+    [
+        ("127.0.0.1", None, "http://localhost:{port}"),
+        ("127.0.0.1", "https://two.example/voice", "https://two.example/voice"),
+        ("0.0.0.0", None, None),
+    ],
+)
+def test_where_callers_of_other_processes_are_sent(host: str, given: str | None, is_at: str | None) -> None:
+    """On all of a machine's addresses nobody knows by which one callers reach it."""
+    runtime = Runtime(state=None, address=given, channels=lambda _: SimulatedChannel())
+
+    async def main() -> None:
+        ready = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            serving = group.create_task(serve(runtime, host=host, port=0, ready=ready.set_result))
+            port = (await ready).rpartition(":")[2]
+            assert runtime.presence.process.address == (is_at and is_at.format(port=port))
+            serving.cancel()
+
+    asyncio.run(main())
 
 
 def test_when_the_runtime_cannot_open_the_port_is_free_again() -> None:
