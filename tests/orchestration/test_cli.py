@@ -119,7 +119,7 @@ def test_a_level_that_is_not_known_is_one_line(target: str, served: list[dict[st
 def test_an_address_that_is_none_is_one_line(target: str, served: list[dict[str, Any]]) -> None:
     line = complaint(sottovoce("serve", target, "--address", "two.example"))
     assert line.startswith("sottovoce: --address: 'two.example' is no URL; give one like https://")
-    assert served == []
+    assert [call for call in served if "runtime" in call] == []
 
 
 def test_a_port_that_is_taken_is_one_line(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
