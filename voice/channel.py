@@ -33,7 +33,7 @@ class Capabilities:
     """What a channel can do by itself; our floor stays the authority, these only make it faster."""
 
     owns_turns: bool = False
-    """The model decides when a turn ends (speech-to-speech models)."""
+    """The model decides when a turn ends (speech-to-speech models); the floor then waits for its first sound."""
     verbatim: bool = True
     """It can speak a given text word for word."""
     injection: frozenset[str] = frozenset()

@@ -100,7 +100,8 @@ class Exchange:
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
-        self._watch = Watch(self._times, self._react, self._follow)
+        owns_turns = self.capabilities.owns_turns
+        self._watch = Watch(self._times, self._react, self._follow, owns_turns=owns_turns)
         lead, frame = self._pace
         self._speaker = Speaker(self._synthesizer(), self._watch.feed, self._ended, self._group, lead=lead, frame=frame)
         self._open = True

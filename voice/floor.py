@@ -75,6 +75,8 @@ class FloorTimes:
     """Past its scheduled end, an utterance without a receipt no longer counts as audible."""
     reply: float = 15.0
     """A reply that has not come by then is given up."""
+    own_reply: float = 5.0
+    """A model that owns its turns and is silent for so long after a caller's speech has nothing to say to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +189,14 @@ class Floor:
 
     Time must not run backwards. Timers that fell due before an event are carried out first, at their own times, so a
     late wake-up changes no outcome.
+
+    `owns_turns`: a model decides by itself whether and when to answer (`Capabilities.owns_turns`). `TurnEnded` is then
+    its end of the caller's speech; the reply is owed from there to the first sound of ours, and nobody apologises for
+    one that does not come.
     """
 
     times: FloorTimes = field(default_factory=FloorTimes)
+    owns_turns: bool = False
     _now: float = float("-inf")
     _callers: dict[str, _Caller] = field(default_factory=dict)
     _audible: dict[str, float] = field(default_factory=dict)
@@ -242,7 +249,8 @@ class Floor:
             case TurnEnded(turn):
                 self._finish_turn(turn.caller)
                 self._question_until = float("-inf")
-                self._owed[turn.id] = _Owed(turn, now + self.times.reply)
+                wait = self.times.own_reply if self.owns_turns else self.times.reply
+                self._owed[turn.id] = _Owed(turn, now + wait)
             case ReplySettled(turn_id):
                 self._owed.pop(turn_id, None)
             case SpeakingStarted() | SpeakingScheduled() | SpeakingPaused() | SpeakingEnded():
@@ -292,6 +300,8 @@ class Floor:
             case SpeakingStarted(id):
                 self._audible[id] = max(now, self._scheduled.get(id, now))
                 self._question_until = float("-inf")
+                if self.owns_turns:
+                    self._owed.clear()
             case SpeakingScheduled(id, until):
                 self._scheduled[id] = until
                 if id in self._audible:
@@ -307,8 +317,8 @@ class Floor:
                     self._question_until = now + self.times.question
 
     def _postpone_replies(self, now: float) -> None:
-        """While we speak a reply is coming; its time-out counts from the silence after."""
-        for owed in self._owed.values():
+        """While we speak a reply is coming; its time-out counts from the silence after. A model's own does not wait."""
+        for owed in self._owed.values() if not self.owns_turns else ():
             owed.until = now + self.times.reply
 
     def _forget_turns(self, caller: str) -> None:
@@ -325,10 +335,11 @@ class Floor:
         for id, owed in list(self._owed.items()):
             if owed.until > now:
                 continue
-            if self._audible:
+            if self._audible and not self.owns_turns:
                 owed.until = now + self.times.reply
-            else:
-                del self._owed[id]
+                continue
+            del self._owed[id]
+            if not self.owns_turns:
                 actions.append(ReplyOverdue(owed.turn))
         for id, caller in list(self._callers.items()):
             if caller.deaf is Deafness.RECONNECTING and caller.deaf_since + self.times.reconnect <= now:

@@ -26,9 +26,11 @@ class Watch:
         times: FloorTimes,
         react: Callable[[Event, FloorView], None],
         follow: Callable[[FloorAction], None],
+        *,
+        owns_turns: bool = False,
     ) -> None:
-        """`react` is given the event and the floor as it was before it."""
-        self._floor = Floor(times)
+        """`react` is given the event and the floor as it was before it. `owns_turns`: see `Floor`."""
+        self._floor = Floor(times, owns_turns)
         self._react = react
         self._follow = follow
         self._loop = asyncio.get_running_loop()

@@ -1,13 +1,8 @@
-"""The floor: every state and its reason, their precedence, every timer, and promises that hold whatever happens."""
+"""The floor: every state and its reason, their precedence, and every timer."""
 
 from __future__ import annotations
 
-import math
-
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from voice.events import (
     Deafened,
@@ -308,164 +303,46 @@ def test_time_that_runs_backwards_is_not_believed() -> None:
     assert floor.deadline() == 10
 
 
-# -- promises that hold whatever happens
-
-CALLERS = st.sampled_from([A, B])
-UTTERANCES = st.sampled_from(["u", "v"])
-TURNS = st.sampled_from(["t1", "t2"])
+# -- a model that owns its turns
 
 
-class Anything(RuleBasedStateMachine):
-    """Any events at any times, in any order; some things are promised all the same."""
-
-    @initialize()
-    def begin(self) -> None:
-        self.floor = Floor()
-        self.now = 0.0
-        self.hearing: set[str] = set()
-        self.alive: dict[str, float] = {}
-        self.pausing: dict[str, float] = {}
-        self.last = self.floor.view
-
-    def take(self, event: Event) -> None:
-        self.check(self.floor.handle(event, self.now))
-
-    def check(self, actions: list[FloorAction]) -> None:
-        views = [a.view for a in actions if isinstance(a, FloorChanged)]
-        for before, after in zip([self.last, *views], views, strict=False):
-            assert before != after
-            assert after.since >= before.since
-            assert after.since <= self.now
-        if views:
-            assert self.floor.view == views[-1]
-        self.last = self.floor.view
-        for action in actions:
-            if isinstance(action, CallerGone):
-                self.hearing.discard(action.caller)
-
-    @rule(seconds=st.floats(0.0, 8.0, allow_nan=False))
-    def pass_time(self, seconds: float) -> None:
-        self.now += seconds
-        self.check(self.floor.expire(self.now))
-
-    @rule()
-    @precondition(lambda self: self.floor.deadline() is not None)
-    def wait_for_the_deadline(self) -> None:
-        due = self.floor.deadline()
-        assert due is not None
-        self.now = max(due, self.now)
-        self.check(self.floor.expire(due))
-        after = self.floor.deadline()
-        assert after is None or after > due
-
-    @rule(caller=CALLERS)
-    def join(self, caller: str) -> None:
-        self.hearing.add(caller)
-        self.take(Joined(caller))
-
-    @rule(caller=CALLERS)
-    def leave(self, caller: str) -> None:
-        self.gone(caller)
-        self.take(Left(caller))
-
-    @rule(caller=CALLERS, why=st.sampled_from(list(Deafness)))
-    def deafen(self, caller: str, why: Deafness) -> None:
-        self.gone(caller)
-        self.take(Deafened(caller, why))
-
-    def gone(self, caller: str) -> None:
-        self.hearing.discard(caller)
-        self.alive.pop(caller, None)
-        self.pausing.pop(caller, None)
-
-    @rule(caller=CALLERS)
-    def speak(self, caller: str) -> None:
-        if caller in self.hearing:
-            self.alive[caller] = self.now
-            self.pausing.pop(caller, None)
-        self.take(SpeechStarted(caller))
-
-    @rule(caller=CALLERS, level=st.booleans())
-    def go_on(self, caller: str, level: bool) -> None:
-        if caller in self.alive:
-            self.alive[caller] = self.now
-        self.take(LevelMoved(caller) if level else WordsHeard(caller, "so"))
-
-    @rule(caller=CALLERS)
-    def pause(self, caller: str) -> None:
-        if self.alive.pop(caller, None) is not None:
-            self.pausing[caller] = self.now
-            self.take(SpeechStopped(caller))
-
-    @rule(caller=CALLERS, turn=TURNS, dropped=st.booleans())
-    def end_turn(self, caller: str, turn: str, dropped: bool) -> None:
-        self.alive.pop(caller, None)
-        self.pausing.pop(caller, None)
-        over = TurnDropped(caller, Dropped.NO_WORDS) if dropped else TurnEnded(Turn(turn, caller, "x", 0.0, 0.0))
-        self.take(over)
-
-    @rule(caller=CALLERS)
-    def press(self, caller: str) -> None:
-        self.take(DigitPressed(caller, "1"))
-
-    @rule(utterance=UTTERANCES, seconds=st.floats(0, 5))
-    def schedule(self, utterance: str, seconds: float) -> None:
-        self.take(SpeakingScheduled(utterance, self.now + seconds))
-
-    @rule(utterance=UTTERANCES)
-    def sound(self, utterance: str) -> None:
-        self.take(SpeakingStarted(utterance))
-
-    @rule(utterance=UTTERANCES, question=st.booleans(), paused=st.booleans())
-    def fall_silent(self, utterance: str, question: bool, paused: bool) -> None:
-        self.take(SpeakingPaused(utterance) if paused else SpeakingEnded(utterance, question))
-
-    @rule(turn=TURNS)
-    def settle(self, turn: str) -> None:
-        self.take(ReplySettled(turn))
-
-    @invariant()
-    def the_floor_is_never_open_over_a_caller(self) -> None:
-        times = FloorTimes()
-        speaking = [c for c, at in self.alive.items() if c in self.hearing and self.now < at + times.stuck]
-        pausing = [c for c, at in self.pausing.items() if c in self.hearing and self.now < at + times.turn]
-        if speaking:
-            assert self.floor.view.blocker is Blocker.CALLER_SPEAKING
-            assert self.floor.view.caller in speaking
-        elif pausing:
-            assert self.floor.view.blocker is Blocker.CALLER_PAUSED
-
-    @invariant()
-    def it_is_empty_exactly_when_nobody_hears(self) -> None:
-        assert (self.floor.view.state is FloorState.EMPTY) == (not self.hearing)
-
-    @invariant()
-    def it_is_open_exactly_when_there_is_no_reason(self) -> None:
-        view = self.floor.view
-        assert view.open == (view.blocker is None)
-        assert view.quiet_since is None or view.quiet_since <= self.now
-        if view.open:
-            assert view.quiet_since is not None
-
-    @invariant()
-    def the_deadline_lies_ahead(self) -> None:
-        due = self.floor.deadline()
-        assert due is None or due > self.now
-
-    def teardown(self) -> None:
-        """Left alone with callers who hear, every floor opens."""
-        if not hasattr(self, "floor"):
-            return
-        for _ in range(100):
-            due = self.floor.deadline()
-            if due is None:
-                break
-            self.now = due
-            self.check(self.floor.expire(due))
-        assert self.floor.deadline() is None
-        assert math.isfinite(self.now)
-        assert self.floor.view.state in (FloorState.OPEN, FloorState.EMPTY)
+def own(*script: tuple[float, Event]) -> Floor:
+    """A floor of a model that decides by itself when to answer; Anna is in the room."""
+    floor = Floor(owns_turns=True)
+    floor.handle(Joined(A), 0.0)
+    for at, event in script:
+        floor.handle(event, at)
+    return floor
 
 
-Anything.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestAnything = Anything.TestCase
+def test_a_model_s_own_reply_is_owed_until_its_first_sound() -> None:
+    floor = own((1, SpeechStarted(A)), (2, TurnEnded(TURN)))
+    assert floor.view.blocker is Blocker.REPLY
+    floor.handle(SpeakingStarted("u"), 3)
+    assert floor.view.blocker is Blocker.AGENT_SPEAKING
+    floor.handle(SpeakingEnded("u"), 4)
+    assert floor.view.open  # nobody has to settle the turn
+
+
+def test_a_model_that_stays_silent_is_waited_for_five_seconds_and_not_excused() -> None:
+    floor = own((2, TurnEnded(TURN)))
+    assert floor.deadline() == 7
+    assert floor.expire(20) == [FloorChanged(FloorView(FloorState.OPEN, None, 7.0, 7.0))]
+
+
+def test_what_a_model_still_says_does_not_lengthen_the_wait_for_its_reply() -> None:
+    floor = own((1, SpeakingScheduled("u", 30.0)), (1, SpeakingStarted("u")), (2, TurnEnded(TURN)))
+    assert floor.view.blocker is Blocker.AGENT_SPEAKING
+    floor.handle(SpeakingEnded("u"), 3)
+    assert (floor.view.blocker, floor.deadline()) == (Blocker.REPLY, 7)
+
+
+def test_a_model_may_have_nothing_to_say() -> None:
+    assert own((2, TurnEnded(TURN)), (3, ReplySettled("t1"))).view.open
+
+
+def test_how_long_a_model_is_waited_for_can_be_chosen() -> None:
+    floor = Floor(FloorTimes(own_reply=1.0), owns_turns=True)
+    floor.handle(Joined(A), 0)
+    floor.handle(TurnEnded(TURN), 2)
+    assert floor.deadline() == 3
