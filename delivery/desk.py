@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from delivery.hints import EVERYWHERE
 from delivery.ledger import Delivery, Entry, FencedError, Ledger, LedgerError, Move, Status
 from delivery.message import Message
 from delivery.pending import UNATTENDED
@@ -141,7 +142,7 @@ class Desk:
         self._alarm = Alarm(self._ring)
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
-        self._unlisten = [self._channel.listen(self._hear), self._ledger.subscribe(self._notice)]
+        self._unlisten = [self._channel.listen(self._hear), self._ledger.subscribe(self._notice, moves=False)]
         now, floor = self._loop.time(), self._channel.floor
         self._hearing = set() if floor.state is FloorState.EMPTY else set(self._channel.callers)
         self._handle(Audience(frozenset(self._hearing)), now)
@@ -218,7 +219,7 @@ class Desk:
                 pass
 
     def _notice(self, room: str) -> None:
-        if room in (self.room, "*"):
+        if room in (self.room, EVERYWHERE):
             self._stale.set()
 
     def _ring(self) -> None:

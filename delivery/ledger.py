@@ -244,9 +244,10 @@ class Ledger(Protocol):
 
     async def get(self, id: str) -> Entry | None: ...
 
-    def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
+    def subscribe(self, on_change: Callable[[str], None], *, moves: bool = True) -> Callable[[], None]:
         """Call `on_change(room)` in the event loop soon after any process changed a delivery of that room.
 
-        A hint: it may come late, twice, or with room "*" (look everywhere). Returns what stops it.
+        A hint: it may come late, twice, or with room "*" (look everywhere). `moves=False`: this ledger's own moves need
+        not be told, as for who makes them. Returns what stops it.
         """
         ...

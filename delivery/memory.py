@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from delivery.hints import Hints
 from delivery.ledger import (
     LEASE,
     OPEN_STATUSES,
@@ -56,7 +57,7 @@ class MemoryLedger:
         self._entries: dict[str, Entry] = {}
         self._rows: dict[str, dict[str, Any]] = {}
         self._put_at: dict[str, float] = {}
-        self._subscribers: dict[object, Callable[[str], None]] = {}
+        self._hints = Hints()
         self._users = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -70,7 +71,7 @@ class MemoryLedger:
         self._users = max(0, self._users - 1)
         if not self._users:
             self._loop = None
-            self._subscribers.clear()
+            self._hints.clear()
 
     # -- processes
 
@@ -137,7 +138,7 @@ class MemoryLedger:
         self._rows[delivery.id] = row
         self._put_at[delivery.id] = loop.time()
         self._entries[delivery.id] = Entry(read(row), Status.QUEUED, len(self._entries) + 1)
-        self._tell(delivery.room)
+        self._hints.tell(delivery.room)
         return True
 
     async def move(self, room: str, epoch: int, moves: Sequence[Move]) -> frozenset[str]:
@@ -156,7 +157,7 @@ class MemoryLedger:
                 over.add(move.id)
             changed[move.id] = after(entry, move)
         self._entries.update(changed)
-        self._tell(room)
+        self._hints.tell(room, moved=True)
         return frozenset(over)
 
     async def cancel(self, id: str) -> Status | None:
@@ -179,7 +180,7 @@ class MemoryLedger:
             return None
         changed = self._entries[id] = change(entry)
         if changed != entry:
-            self._tell(entry.delivery.room)
+            self._hints.tell(entry.delivery.room)
         return changed.status
 
     async def entries(
@@ -198,16 +199,10 @@ class MemoryLedger:
         entry = self._entries.get(id)
         return None if entry is None else self._aged(entry)
 
-    def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
-        """Call `on_change(room)` in the loop after each put and move."""
+    def subscribe(self, on_change: Callable[[str], None], *, moves: bool = True) -> Callable[[], None]:
+        """Call `on_change(room)` in the loop after each put, move, cancel and replay."""
         self._open_loop()
-        key = object()
-        self._subscribers[key] = on_change
-
-        def stop() -> None:
-            self._subscribers.pop(key, None)
-
-        return stop
+        return self._hints.subscribe(on_change, moves)
 
     def _open_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
@@ -220,8 +215,3 @@ class MemoryLedger:
     def _aged(self, entry: Entry) -> Entry:
         # The clock may be another loop's than the one it was put under, so an age can come out below nothing.
         return replace(entry, age=max(0.0, self._open_loop().time() - self._put_at[entry.delivery.id]))
-
-    def _tell(self, room: str) -> None:
-        loop = self._open_loop()
-        for on_change in self._subscribers.values():
-            loop.call_soon(on_change, room)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass
 from typing import Any
 
+from delivery.hints import EVERYWHERE
 from delivery.ledger import Entry, Ledger, LedgerError, Status
 
 REFRESH = 5.0
@@ -109,7 +110,7 @@ class Receipt:
         room = entry.delivery.room
 
         def notice(where: str) -> None:
-            if where in (room, "*"):
+            if where in (room, EVERYWHERE):
                 changed.set()
 
         stop = self._ledger.subscribe(notice)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from delivery.database import BUSY_TIMEOUT, NOW, Database
+from delivery.hints import EVERYWHERE, Hints
 from delivery.ledger import (
     LEASE,
     OPEN_STATUSES,
@@ -96,7 +97,7 @@ class SqliteLedger:
         self.database = Database(path, busy_timeout=busy_timeout)
         self._poll = poll
         self._lease = lease
-        self._subscribers: dict[object, Callable[[str], None]] = {}
+        self._hints = Hints()
         self._polling: asyncio.Task[None] | None = None
         self._seen_version = 0
 
@@ -112,7 +113,7 @@ class SqliteLedger:
 
     async def aclose(self) -> None:
         """Stop looking for other processes' writes, finish our own, close the file."""
-        self._subscribers.clear()
+        self._hints.clear()
         if self._polling is not None:
             self._polling.cancel()
             await asyncio.wait([self._polling])
@@ -207,7 +208,7 @@ class SqliteLedger:
                 raise QueueFullError(f"room {delivery.room!r} already has {limit} open deliveries")
             return True
 
-        return await self.database.write(queue, then=lambda new: self._tell(delivery.room) if new else None)
+        return await self.database.write(queue, then=lambda new: self._hints.tell(delivery.room) if new else None)
 
     async def move(self, room: str, epoch: int, moves: Sequence[Move]) -> frozenset[str]:
         """Make all of `moves`, or none; returns the ids of those that had ended before."""
@@ -227,7 +228,7 @@ class SqliteLedger:
                     _keep(connection, after(entry, move), epoch)
             return frozenset(over)
 
-        return await self.database.write(step, then=lambda _: self._tell(room))
+        return await self.database.write(step, then=lambda _: self._hints.tell(room, moved=True))
 
     async def cancel(self, id: str) -> Status | None:
         """It is not wanted any more."""
@@ -252,7 +253,7 @@ class SqliteLedger:
 
         def told(made: tuple[Entry, Entry] | None) -> None:
             if made is not None and made[0] != made[1]:
-                self._tell(made[0].delivery.room)
+                self._hints.tell(made[0].delivery.room)
 
         made = await self.database.write(alter, then=told)
         return made[1].status if made else None
@@ -268,25 +269,19 @@ class SqliteLedger:
         """One delivery, or None."""
         return await self.database.read(lambda connection: _get(connection, id))
 
-    def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
+    def subscribe(self, on_change: Callable[[str], None], *, moves: bool = True) -> Callable[[], None]:
         """Call `on_change(room)` in the loop after our own writes, `on_change("*")` after another process's."""
-        key = object()
-        self._subscribers[key] = on_change
+        forget = self._hints.subscribe(on_change, moves)
         if self._polling is None:
             self._polling = asyncio.get_running_loop().create_task(self._watch())
 
         def stop() -> None:
-            self._subscribers.pop(key, None)
-            if not self._subscribers and self._polling is not None:
+            forget()
+            if not self._hints and self._polling is not None:
                 self._polling.cancel()
                 self._polling = None
 
         return stop
-
-    def _tell(self, room: str) -> None:
-        loop = asyncio.get_running_loop()
-        for on_change in self._subscribers.values():
-            loop.call_soon(on_change, room)
 
     async def _watch(self) -> None:
         """Look for other processes' commits: data_version changes with theirs, not with our own connection's."""
@@ -303,7 +298,7 @@ class SqliteLedger:
             failed = False
             if version != self._seen_version:
                 self._seen_version = version
-                self._tell("*")
+                self._hints.tell(EVERYWHERE)
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

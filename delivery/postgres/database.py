@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from delivery.hints import Hints
 from delivery.ledger import LedgerError
 from delivery.postgres.address import Address
 from delivery.postgres.connections import Connection, Connections
@@ -82,7 +83,7 @@ class PostgresDatabase:
         self._opening = asyncio.Lock()
         self._connections: Connections | None = None
         self._listener: Listener | None = None
-        self._subscribers: dict[object, Callable[[str], None]] = {}
+        self.hints = Hints()
         self._running: set[asyncio.Task[Any]] = set()
 
     def __repr__(self) -> str:
@@ -93,7 +94,7 @@ class PostgresDatabase:
         async with self._opening:
             if not self._users:
                 connections = Connections(self.address, self._size, self.timeout)
-                listener = Listener(connections, self.tell)
+                listener = Listener(connections, self.hints.tell)
                 try:
                     await self._look_at(connections)
                     await listener.open()
@@ -111,29 +112,10 @@ class PostgresDatabase:
                 return
             if self._running:
                 await asyncio.wait(self._running)
-            self._subscribers.clear()
+            self.hints.clear()
             await self._listener.aclose()
             await self._connections.renew()
             self._connections = self._listener = None
-
-    def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
-        """Call `on_change(room)` in the loop for each change by another process, and for what `tell` is told.
-
-        "*": look everywhere, since something may have been missed.
-        """
-        key = object()
-        self._subscribers[key] = on_change
-
-        def stop() -> None:
-            self._subscribers.pop(key, None)
-
-        return stop
-
-    def tell(self, room: str) -> None:
-        """Something in the room has changed."""
-        loop = asyncio.get_running_loop()
-        for on_change in self._subscribers.values():
-            loop.call_soon(on_change, room)
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Begin `work`, which is finished also if nobody waits for it any more. Raises LedgerError when closed."""

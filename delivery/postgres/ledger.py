@@ -231,9 +231,9 @@ class PostgresLedger:
         found = await self._read(f"{_SELECT} WHERE id = %s", (id,)) if keepable(id) else []
         return found[0] if found else None
 
-    def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
+    def subscribe(self, on_change: Callable[[str], None], *, moves: bool = True) -> Callable[[], None]:
         """Call `on_change(room)` in the loop after our own writes and other processes'; "*" after a break."""
-        return self.database.subscribe(on_change)
+        return self.database.hints.subscribe(on_change, moves)
 
     async def _put(self, room: str, puts: Sequence[_Put]) -> list[bool | Exception]:
         """All of them in one transaction and one round trip, so that a process that is stopped holds no lock."""
@@ -254,7 +254,7 @@ class PostgresLedger:
             _outcome(put, cursor.rowcount > 0, known, runs > 1) for put, cursor in zip(puts, inserted, strict=True)
         ]
         if True in outcomes:
-            self.database.tell(room)
+            self.database.hints.tell(room)
         return outcomes
 
     async def _change(self, id: str, change: Callable[[Entry], Entry]) -> Status | None:
@@ -276,7 +276,7 @@ class PostgresLedger:
             if made is None:
                 return None
             if made[0] != made[1]:
-                self.database.tell(made[0].delivery.room)
+                self.database.hints.tell(made[0].delivery.room)
             return made[1].status
 
         return await self.database.run(changed()) if keepable(id) else None
@@ -292,7 +292,7 @@ class PostgresLedger:
         async def write() -> T:
             result = await self.database.write(work, once=once, notify=notify)
             if tell is not None:
-                self.database.tell(tell)
+                self.database.hints.tell(tell, moved=True)
             return result
 
         return await self.database.run(write())

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import psycopg
 
+from delivery.hints import EVERYWHERE
 from delivery.ledger import LedgerError
 from delivery.postgres.connections import Connection, Connections
 from delivery.postgres.trouble import explained
@@ -16,9 +17,6 @@ log = logging.getLogger("sottovoce.postgres")
 
 CHANNEL = "sottovoce"
 """The channel of the database on which every change is told; the message is a room's name."""
-
-EVERYWHERE = "*"
-"""Said after a break: something may have been missed anywhere."""
 
 CHECK = 5.0
 """Seconds of silence after which the connection is tried: one that was cut off says nothing either."""
@@ -31,10 +29,9 @@ _LONGEST_WAIT = 2.0
 class Listener:
     """Calls `tell(room)` for each change by another process, and `tell("*")` when some may have been missed."""
 
-    def __init__(self, connections: Connections, tell: Callable[[str], None], *, check: float = CHECK) -> None:
+    def __init__(self, connections: Connections, tell: Callable[[str], None]) -> None:
         self._connections = connections
         self._tell = tell
-        self._check = check
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -88,7 +85,7 @@ class Listener:
         assert connection is not None
         while True:
             try:
-                async for note in connection.notifies(timeout=self._check):
+                async for note in connection.notifies(timeout=CHECK):
                     if not self._connections.ours(note.pid):
                         self._tell(note.payload)
             except psycopg.Error as error:

@@ -32,7 +32,7 @@ class Door(MemoryLedger):
     def __init__(self, shared: MemoryLedger | None = None) -> None:
         super().__init__()
         if shared is not None:
-            for name in ("_entries", "_rows", "_put_at", "_rooms", "_processes", "_subscribers"):
+            for name in ("_entries", "_rows", "_put_at", "_rooms", "_processes", "_hints"):
                 setattr(self, name, getattr(shared, name))
         self.refusals = 0
         """So many moves are refused."""
@@ -70,10 +70,10 @@ class Door(MemoryLedger):
         await self._pass(self.reading_takes)
         return found
 
-    def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
+    def subscribe(self, on_change: Callable[[str], None], *, moves: bool = True) -> Callable[[], None]:
         if self.deaf:
             return lambda: None
-        return super().subscribe((lambda _: on_change("*")) if self.vague else on_change)
+        return super().subscribe((lambda _: on_change("*")) if self.vague else on_change, moves=moves)
 
     async def _pass(self, seconds: float) -> None:
         if self.gone:

@@ -221,3 +221,18 @@ def test_cancel_and_replay_are_told_and_what_changes_nothing_is_not(ledger: Ledg
         assert told == ["lobby", "lobby"]
 
     play(ledger, script)
+
+
+def test_who_moves_is_not_told_of_it_unless_they_ask(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        epoch = await ledger.take_room("lobby", "me")
+        mover, watcher = list[str](), list[str]()
+        ledger.subscribe(mover.append, moves=False)
+        ledger.subscribe(watcher.append)
+        await ledger.put(result())
+        await ledger.move("lobby", epoch, [Move("one", Status.RESERVED)])
+        await ledger.cancel("one")
+        await asyncio.sleep(0.01)
+        assert (mover, watcher) == (["lobby"] * 2, ["lobby"] * 3)
+
+    play(ledger, script)
