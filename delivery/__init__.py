@@ -1,7 +1,7 @@
 """Decide when a result is spoken, and see that it is heard."""
 
 from delivery.ledger import Delivery, Entry, LedgerError, OnInterrupt, SpeakAs, Status
-from delivery.receipt import Outcome, Receipt
+from delivery.receipt import Outcome, Receipt, Step
 from delivery.strategies import Immediate, Queued, Strategy, WaitForIdle
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Receipt",
     "SpeakAs",
     "Status",
+    "Step",
     "Strategy",
     "WaitForIdle",
 ]

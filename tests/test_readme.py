@@ -110,6 +110,27 @@ def test_the_delivery_that_it_shows_is_heard(demo: Runtime, capsys: pytest.Captu
     assert capsys.readouterr().out == "Your table is booked for eight.\n"
 
 
+def test_the_receipt_that_it_shows_tells_all(demo: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
+    code = compile(the_block("receipt.steps()"), "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+    async def main() -> None:
+        async with simulate(demo, room="lobby", caller="ann") as call:
+            dead = await call.runtime.deliver("lobby", "One two three four five six seven eight nine ten.")
+            for word in ("two", "four", "six"):
+                await call.hears(word)
+                await call.interrupt("what time is it in rome")
+            assert (await dead).status is Status.DEAD
+            id = (await call.runtime.deliver("lobby", "The boat is here.")).id
+            await eval(code, {"runtime": call.runtime, "id": id})
+            await call.hears("ten.")
+            assert (await dead).status is Status.HEARD
+
+    run(main())
+    out = capsys.readouterr().out
+    assert "heard The boat is here." in out
+    assert "given up after 3 tries: interrupted by ann" in out
+
+
 def test_the_commands_that_it_shows_are_there() -> None:
     shown = [line for param in blocks("sh") for line in param.values[0].splitlines()]
     makes = {line.split()[1] for line in shown if line.startswith("make ")}
