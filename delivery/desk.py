@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -171,10 +171,6 @@ class Desk:
     def carry(self, id: str, heard: bool | None = None) -> None:
         """The agent's reply carries the delivery; `heard` (at the reply's end): whether it was heard whole."""
         self._handle(Carried(id, heard), self._loop.time())
-
-    def unfold(self, ids: Iterable[str]) -> None:
-        """The reply into which the agent took these failed: they wait like any other again."""
-        self._handle(FoldAnswered(tuple(ids), False), self._loop.time())
 
     def reason(self, id: str) -> str:
         """Why the delivery waits ("": it is being spoken, or is not here)."""

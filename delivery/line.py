@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush, merge
 from itertools import count
 
-from delivery.lane import TOGETHER, Lane, breath, order
+from delivery.lane import Lane, breath, order
 from delivery.pending import ADDRESSEE, SPEAKING, Next, Pending, Spoken
 from voice.floor import Blocker, FloorState, FloorView
 
@@ -131,7 +131,7 @@ class Line:
         """Its lane: all in it are answered alike. What is hurried, held back or carried has one of its own."""
         if not item.strategy.impartial or item.next or item.retry_at > self.now or item.id in self.carried:
             return item.id
-        key = (item.strategy, item.delivery.to, item.yields, item.foldable)
+        key = (item.strategy, item.delivery.to, item.yields)
         try:
             hash(key)
         except TypeError:  # a strategy of somebody's that is no frozen dataclass
@@ -261,11 +261,6 @@ class Line:
         if items:
             self._overdue = self.now  # they stay overdue
         return next((i for i in items if self.would(i)), None)
-
-    def foldable(self) -> list[Pending]:
-        """What the agent may take into a reply, in order: some of each lane, more than one reply has room for."""
-        lanes = [lane.items[:TOGETHER] for lane in self._lanes.values() if lane.first.foldable]
-        return list(merge(*[items for items in lanes if self.would(items[0])], key=order))
 
     def _due(self, item: Pending) -> float | None:
         """From when on the item may be spoken on the floor as it is (None: not on this floor)."""

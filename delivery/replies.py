@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from delivery.ledger import Delivery
 from delivery.line import Line
 from delivery.pending import Next, Pending
 from delivery.signals import Action, Ask, Fold
@@ -43,33 +42,30 @@ class Replies:
 
     # -- folding
 
-    def offer(self, items: Iterable[Pending], actions: list[Action]) -> None:
-        """What waits while a reply is owed may go into it; not more than the caller will take for an answer."""
-        if self.line.floor.state is not FloorState.AGENT_OWES or self._asked():
+    def offer(self, item: Pending, actions: list[Action]) -> None:
+        """It came while a reply is owed: it may go into that, unless there is more than a caller takes for an answer.
+
+        What waited before waits on: the caller spoke, and may want to speak again after the reply.
+        """
+        if self.line.floor.state is not FloorState.AGENT_OWES or not item.foldable or not self.line.would(item):
             return
-        taken = self.line.hurried(Next.FOLDED)
-        chars = sum(len(i.delivery.content) for i in taken)
-        offered: list[Delivery] = []
-        for item in items:
-            if not item.foldable or item.next not in (None, Next.ASKED) or not self.line.would(item):
-                continue
-            chars += len(item.delivery.content)
-            if len(taken) + len(offered) == FOLDED or ((taken or offered) and chars > FOLDED_CHARS):
-                break
-            offered.append(item.delivery)
-        if offered:
-            actions.append(Fold(tuple(offered)))
+        there = self.line.hurried()
+        chars = sum(len(i.delivery.content) for i in (*there, item))
+        if item not in there and len(there) < FOLDED and (not there or chars <= FOLDED_CHARS):
+            actions.append(Fold((item.delivery,)))
 
     def answer(self, items: Iterable[Pending], taken: bool, actions: list[Action]) -> None:
-        """The agent takes them into its reply. Or it does not, or the reply failed: they wait like any other."""
-        owed = self.line.floor.state in (FloorState.AGENT_OWES, FloorState.AGENT_AUDIBLE)
+        """The agent takes them into its reply, if that is not over by now, or it does not."""
+        if not taken or self.line.floor.state not in (FloorState.AGENT_OWES, FloorState.AGENT_AUDIBLE):
+            return
         for item in items:
-            if taken and owed:
-                self.asking = None if item is self.asking else self.asking
-                self.line.hurry(item, Next.FOLDED)
-                actions += item.prepare(self.line.now)
-            elif item.next is Next.FOLDED:
-                self.line.hurry(item, None)
+            self.line.hurry(item, Next.FOLDED)
+            actions += item.prepare(self.line.now)
+
+    def failed(self, item: Pending) -> None:
+        """The reply into which the agent took it failed: it waits like any other."""
+        if item.next is Next.FOLDED:
+            self.line.hurry(item, None)
 
     def over(self, before: FloorState, actions: list[Action]) -> None:
         """The floor is open. What was folded into a reply that never came, or is not ready yet, came too late."""
@@ -100,6 +96,3 @@ class Replies:
         item, self.asking = self.asking, None
         if item is not None and item.next is Next.ASKED:
             actions.append(Ask())
-
-    def _asked(self) -> bool:
-        return any(item is not self.asking for item in self.line.hurried(Next.ASKED))

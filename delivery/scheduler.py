@@ -143,7 +143,7 @@ class Scheduler:
         if item.id in self._pending and item.told(item.heard):
             self._settle(item, Status.HEARD, "", actions)
         if item.id in self._pending:
-            self._replies.offer([item], actions)
+            self._replies.offer(item, actions)
 
     def _supersede(self, topic: dict[str, Pending], actions: list[Action]) -> None:
         """Of the unspoken deliveries of a topic to the same ear only the newest stays."""
@@ -171,6 +171,7 @@ class Scheduler:
         if item is None or item.message or heard is None:
             return
         del self._line.carried[id]
+        self._replies.failed(item)
         if heard:
             item.wording = item.text  # whatever was being made of it
             self._hear(item, actions)
@@ -207,8 +208,6 @@ class Scheduler:
         taken = view.state is FloorState.USER_HOLDS and view.blocker is not Blocker.QUESTION
         if taken or view.state is FloorState.EMPTY:
             self._replies.forgo()
-        elif view.state is FloorState.AGENT_OWES and before is not view.state:
-            self._replies.offer(self._line.foldable(), actions)
         elif view.state is FloorState.OPEN:
             self._replies.over(before, actions)
 

@@ -77,7 +77,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class FoldAnswered:
-    """Whether the agent takes the deliveries into the reply it owes; False also later, when that reply failed."""
+    """Whether the agent takes the deliveries into the reply it owes."""
 
     ids: tuple[str, ...]
     taken: bool
@@ -87,7 +87,8 @@ class FoldAnswered:
 class Carried:
     """The agent's reply carries a delivery, which may not have been submitted yet. It is not spoken beside it.
 
-    `heard`: None while the reply lasts; then whether it was heard whole. If not, the delivery waits like any other.
+    `heard`: None while the reply lasts; then whether it was heard whole. If not, the delivery waits like any other;
+    so does one that was folded into a reply that failed.
     """
 
     id: str

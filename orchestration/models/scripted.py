@@ -25,8 +25,8 @@ from orchestration.tools import STARTED
 
 log = logging.getLogger("sottovoce.scripted")
 
-RESULT = re.compile(r"<result>\s*(.*?)\s*</result>", re.DOTALL)
-"""How a result to be told is fenced in a message (see `orchestration.conversation`)."""
+RESULT = re.compile(r"^<result (?P<key>\w+)>\s*(?P<text>.*?)\s*</result (?P=key)>$", re.DOTALL | re.MULTILINE)
+"""How a result to be told is fenced in a message (see `orchestration.fence`)."""
 
 Line = str | Callable[[Mapping[str, str]], str]
 Arguments = Callable[[Mapping[str, str]], Mapping[str, Any]]
@@ -118,7 +118,7 @@ class Scripted:
         if last.role is Role.TOOL:
             return self._after_tool(messages)
         if told := RESULT.search(last.text):
-            return _filled(_turn(self.telling, messages), {"result": told[1]})
+            return _filled(_turn(self.telling, messages), {"result": told["text"]})
         understood = self.understand(last.text)
         if understood is None:
             return _turn(self.fallback, messages)

@@ -140,9 +140,6 @@ class Naive:
     def overdue(self) -> Pending | None:
         return next((i for i in self.items if i.overdue_from <= self.line.now and self.line.would(i)), None)
 
-    def foldable(self) -> list[Pending]:
-        return [i for i in self.items if i.foldable and self.line.would(i)]
-
     def expired(self) -> list[Pending]:
         return [i for i in self.items if i.expires <= self.line.now and i.id not in self.line.carried]
 
@@ -163,7 +160,6 @@ class Choices(RuleBasedStateMachine):
         priority=st.integers(0, 2),
         ttl=st.sampled_from([None, None, 0.0, 1.5]),
         max_wait=st.sampled_from([None, 0.0, 2.0]),
-        speak_as=st.sampled_from(SpeakAs),
         cuts=st.lists(st.booleans(), min_size=1, max_size=4),
         late=st.sampled_from([0, 0, 5]),
         words=st.sampled_from(["", "x", "xxx"]),
@@ -250,7 +246,6 @@ class Choices(RuleBasedStateMachine):
             assert line.together(line.head) == naive.together(line.head)
         assert line.urgent() is naive.urgent()
         assert line.overdue() is naive.overdue()
-        assert line.foldable() == naive.foldable()
 
 
 TestChoices = Choices.TestCase

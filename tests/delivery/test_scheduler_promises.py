@@ -145,11 +145,6 @@ class Promises(RuleBasedStateMachine):
     def mood(self, folds: bool) -> None:
         self.stage.folds = folds
 
-    @rule()
-    def unfold(self) -> None:
-        for _, id in self.stage.folded:
-            self.stage.answer_fold(id, False)
-
     # -- the voice
 
     @precondition(lambda self: self.stage.playing)

@@ -81,16 +81,6 @@ def test_it_does_not_ask_for_what_is_gone_by_then() -> None:
     assert stage.asked == []
 
 
-def test_what_can_be_folded_into_the_reply_is_not_asked_for() -> None:
-    stage = Stage(folds=True).join()
-    stage.speech()
-    stage.submit("a", WaitForIdle(1.0), max_wait=1.0, speak_as=SpeakAs.AGENT)
-    stage.until(2.0)
-    stage.reply(stage.turn(), 1.0)
-    assert stage.asked == []
-    assert stage.times == [3.0]
-
-
 def test_it_does_not_ask_before() -> None:
     stage = Stage().join()
     stage.submit("a", max_wait=30.0)
@@ -198,16 +188,15 @@ def test_a_result_that_lands_while_a_reply_is_owed_follows_it_at_once_if_the_age
     assert stage.times == [3.0]
 
 
-def test_a_result_that_waits_already_is_offered_when_the_turn_ends() -> None:
+def test_a_result_that_waited_before_the_turn_ended_is_no_part_of_the_reply() -> None:
     stage = Stage(folds=True).join()
     stage.speech()
     stage.submit("a", speak_as=SpeakAs.AGENT)
-    stage.submit("b", speak_as=SpeakAs.AGENT)
     stage.until(1.0)
     stage.reply(stage.turn(), 2.0)
     stage.until(20)
-    assert stage.folded == [(1.0, "a"), (1.0, "b")]
-    assert stage.times == [3.0, 3.0 + LAST]
+    assert stage.folded == []
+    assert stage.times == [4.0]
 
 
 def test_a_result_that_the_agent_does_not_take_waits_like_any_other() -> None:
@@ -288,23 +277,20 @@ def test_a_reply_that_failed_takes_the_fold_back() -> None:
     stage.tell(SpeakingScheduled("reply", 3.0))
     stage.tell(SpeakingStarted("reply"))
     stage.until(2.0)
-    stage.answer_fold("a", False)
+    stage.carry("a", False)
     stage.tell(ReplySettled(turn.id))
     stage.tell(SpeakingEnded("reply"))
     stage.until(20)
     assert stage.times == [3.0]
 
 
-def test_what_a_caller_cut_is_not_folded_but_waits_for_silence() -> None:
-    stage = Stage(folds=True).join()
-    stage.submit("a", speak_as=SpeakAs.AGENT)
-    stage.submit("b", Immediate(), speak_as=SpeakAs.AGENT)
-    begun(stage, "b0")
-    stage.speech()
-    stage.until(stage.now + 1)
-    stage.speech()
-    answered(stage)
-    assert [id for _, id in stage.folded] == ["a"]
+def test_what_a_caller_cut_before_is_not_folded_but_waits_for_silence() -> None:
+    stage, turn = owing(folds=True)
+    stage.submit("a", speak_as=SpeakAs.AGENT, heard_chars=2, attempts=1)
+    stage.submit("b", Immediate(), speak_as=SpeakAs.AGENT, heard_chars=2, attempts=1)
+    stage.reply(turn, 2.0)
+    stage.until(20)
+    assert stage.folded == []
 
 
 def test_a_yes_that_comes_when_the_reply_is_over_is_too_late() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.conversation import TELL
+from orchestration.fence import tell
 from orchestration.models.model import Message, Role, TextDelta, ToolCall, ToolSpec
 from orchestration.models.scripted import Intent, Scripted
 from orchestration.tools import STARTED
@@ -126,7 +126,7 @@ def test_what_a_tool_said_to_a_question_that_is_forgotten_is_read_out() -> None:
 @pytest.mark.parametrize("result", ["Boats float.", "Two\nlines.", "{topic} {} }{", "<b>bold</b>", ""])
 def test_a_result_to_be_told_is_told_as_it_is(result: str) -> None:
     model = Scripted([Intent(["hello"])], telling=("News: {result} That is all.",))
-    assert answer(model, "hello", TELL.format(result=result)) == f"News: {result} That is all."
+    assert answer(model, "hello", tell([result])) == f"News: {result} That is all."
 
 
 def test_its_grammar_is_jsgf() -> None:
