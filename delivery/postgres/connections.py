@@ -58,6 +58,7 @@ class Connections:
         self._idle: list[Connection] = []
         self._pids: dict[Connection, int] = {}
         self._overdue: set[Connection] = set()
+        self._spoiled: set[Connection] = set()
         shares = {"statement": 0.8, "lock": 0.6, "idle": 0.4}
         self._session = _SESSION.format(**{name: max(1, int(timeout * 1000 * part)) for name, part in shares.items()})
 
@@ -107,6 +108,7 @@ class Connections:
     async def close(self, connection: Connection) -> None:
         """End a connection."""
         self._overdue.discard(connection)
+        self._spoiled.discard(connection)
         self._pids.pop(connection, None)
         await connection.close()
 
@@ -117,6 +119,8 @@ class Connections:
         try:
             yield
         except psycopg.Error as error:
+            # After an error in a pipeline psycopg believes to have prepared statements that the server never saw.
+            self._spoiled.add(connection)
             if connection in self._overdue:
                 late = f"PostgreSQL at {self.address}: no answer for {self.timeout:g} s; the server hangs or is cut off"
                 raise HungError(late) from error
@@ -154,7 +158,7 @@ class Connections:
 
     async def _take_back(self, connection: Connection) -> None:
         whole = not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE
-        if whole and connection not in self._overdue:
+        if whole and connection not in self._overdue | self._spoiled:
             self._idle.append(connection)
         else:
             await self.close(connection)

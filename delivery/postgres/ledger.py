@@ -32,7 +32,6 @@ from delivery.postgres.trouble import CollisionError
 from delivery.record import after, again, keepable, orphaned, read, same, unwanted, written
 
 T = TypeVar("T")
-_Inserted = tuple[list[psycopg.AsyncCursor[dict[str, Any]]], psycopg.AsyncCursor[dict[str, Any]]]
 
 _OPEN = ", ".join(f"'{status.value}'" for status in sorted(OPEN_STATUSES))
 
@@ -239,20 +238,20 @@ class PostgresLedger:
         """All of them in one transaction and one round trip, so that a process that is stopped holds no lock."""
         runs = 0
 
-        async def insert(connection: Connection) -> _Inserted:
+        async def insert(connection: Connection) -> list[psycopg.AsyncCursor[dict[str, Any]]]:
             nonlocal runs
             runs += 1
             await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"sottovoce {room}",))
-            new = [await connection.execute(_PUT, {**put.row, "limit": put.limit}) for put in puts]
-            ids = [put.row["id"] for put in puts]
-            sql = "SELECT id, room, content, addressee FROM sottovoce.deliveries WHERE id = ANY(%s)"
-            return new, await connection.execute(sql, (ids,))
+            return [await connection.execute(_PUT, {**put.row, "limit": put.limit}) for put in puts]
 
-        inserted, there = await self.database.write(insert)
-        known = {row["id"]: row async for row in there}
-        outcomes = [
-            _outcome(put, cursor.rowcount > 0, known, runs > 1) for put, cursor in zip(puts, inserted, strict=True)
-        ]
+        async def look(connection: Connection) -> dict[str, dict[str, Any]]:
+            sql = "SELECT id, room, content, addressee FROM sottovoce.deliveries WHERE id = ANY(%s)"
+            found = await connection.execute(sql, ([put.row["id"] for put in puts],))
+            return {row["id"]: row async for row in found}
+
+        new = [cursor.rowcount > 0 for cursor in await self.database.write(insert)]
+        known = {} if all(new) else await self.database.read(look)
+        outcomes = [_outcome(put, each, known, runs > 1) for put, each in zip(puts, new, strict=True)]
         if True in outcomes:
             self.database.hints.tell(room)
         return outcomes

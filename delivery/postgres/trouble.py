@@ -40,7 +40,7 @@ _BY_WORDS = {
     "no pg_hba.conf entry": "let this machine in: the server's pg_hba.conf says who may come from where",
     "authentication failed": "the server's pg_hba.conf does not let this user in like that",
     "Connection refused": "no PostgreSQL listens there; start it, or look at host and port",
-    "could not translate host name": "no such host is known; look at its name",
+    "resolve host": "no such host is known; look at its name",
     "No such file or directory": "no PostgreSQL listens on that socket; start it, or name its host",
     "too many clients": _BY_STATE["53300"],
     "remaining connection slots": _BY_STATE["53300"],
@@ -72,9 +72,10 @@ def explained(error: psycopg.Error | OSError, address: Address) -> LedgerError:
     """What happened, where, and what to do about it."""
     words = " ".join(str(error).split()) or type(error).__name__
     state = getattr(error, "sqlstate", None)
-    fix = _BY_STATE.get(state or "") or next((fix for part, fix in _BY_WORDS.items() if part in words), None)
-    if fix is None:
-        fix = f"PostgreSQL calls it {state}" if state else AWAY
+    if state:
+        fix = _BY_STATE.get(state, f"PostgreSQL calls it {state}")
+    else:
+        fix = next((fix for part, fix in _BY_WORDS.items() if part in words), AWAY)
     text = address.redacted(f"PostgreSQL at {address}: {words}; {fix.format(database=address.database)}")
     if state in _COLLIDED:
         return CollisionError(text)

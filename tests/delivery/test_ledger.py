@@ -269,6 +269,9 @@ def test_taking_a_room_queues_again_what_its_last_owner_held(ledger: Ledger) -> 
         {"content": "  "},
         {"content": "x" * 100_001},
         {"content": "half a \ud83d"},
+        {"content": "nothing\0 at all"},
+        {"id": "one\0"},
+        {"to": "ann\0"},
         {"content": None},
         {"strategy": {"name": object()}},
         {"strategy": {"buffer": float("nan")}},
@@ -289,6 +292,29 @@ def test_what_could_not_be_kept_is_refused_by_name(ledger: Ledger, bad: dict[str
         with pytest.raises(ValueError, match="OnInterrupt" if field == "on_interrupt" else field):
             await ledger.put(result(**bad))
         assert await ledger.entries("lobby") == []
+
+    play(ledger, script)
+
+
+def test_what_a_model_or_an_error_says_is_kept_as_far_as_it_can_be(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        await ledger.put(result())
+        epoch = await ledger.take_room("lobby", "me")
+        said = Move("one", Status.QUEUED, wording="a\0b \ud83d c", heard_chars=7, reason="x\0y \udc00" + "z" * 300)
+        await ledger.move("lobby", epoch, [said])
+        kept = await entry(ledger)
+        assert (kept.wording, kept.heard_chars) == ("a\ufffdb \ufffd c", 7)
+        assert kept.reason == "x\ufffdy \ufffd" + "z" * 251
+
+    play(ledger, script)
+
+
+def test_an_id_that_cannot_be_is_not_there(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        assert await ledger.get("one\0") is None
+        assert await ledger.cancel("one\0") is None
+        assert await ledger.replay("one\0") is None
+        assert await ledger.entries("lobby\0") == []
 
     play(ledger, script)
 
