@@ -250,8 +250,10 @@ class Desk:
             case Stop(message, reason):
                 if utterance := self._utterances.get(message):
                     self._channel.stop(utterance, reason)
-            case Ask():
-                self._opener = self._channel.say(self._guarded(self._words.opener, Verbatim().opener()))
+            case Ask(first):
+                text = self._guarded(self._words.opener, Verbatim().opener())
+                first = first and self._guarded(lambda: self._words.fold(()), False)
+                self._opener = self._channel.say(text, over=first)  # what has not begun is put off, not cut
                 self._tell_spoken(self._opener, None)
             case Fold(deliveries):
                 taken = self._guarded(lambda: self._words.fold(deliveries), False)

@@ -89,10 +89,10 @@ class Replies:
         """If the reply has not begun in time, the opener comes before it."""
         due = self.deadline()
         if due is not None and due <= self.line.now:
-            self._ask(actions)
+            self._ask(actions, first=True)
 
-    def _ask(self, actions: list[Action]) -> None:
+    def _ask(self, actions: list[Action], *, first: bool = False) -> None:
         """Unless what the floor is wanted for is gone, or spoken."""
         item, self.asking = self.asking, None
         if item is not None and item.next is Next.ASKED:
-            actions.append(Ask())
+            actions.append(Ask(first))

@@ -156,7 +156,9 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask the caller for the floor with a short opener."""
+    """Ask the caller for the floor with a short opener; `first`: before the reply that is owed, if it has not begun."""
+
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

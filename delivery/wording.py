@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 from delivery.ledger import Delivery, SpeakAs
 from delivery.words import Words
@@ -15,6 +17,10 @@ HOOK_TIMEOUT = 30.0
 """Seconds a hook may take; after that the delivery counts as failed, as it must not be spoken unasked."""
 WORDING_TIMEOUT = 10.0
 """Seconds an agent may take to put a delivery into words; after that it is read out as it stands."""
+MAX_WORDING = 4000
+"""Most characters of an agent's own words: nearly five minutes. It was asked for a few sentences; a model that does not
+come to an end is cut after the last sentence within."""
+_END = re.compile(r"[.!?…。！？](?=\s|$)")
 
 
 class Refuse(Exception):  # noqa: N818 - it is an answer, not an error
@@ -48,10 +54,34 @@ async def worded(delivery: Delivery, before: Before, words: Words) -> str:
 
 
 async def _in_own_words(delivery: Delivery, words: Words) -> str:
+    """All of it before any of it is spoken: what was begun goes on in the same words, also after a crash."""
+    text = ""
     try:
-        async with asyncio.timeout(WORDING_TIMEOUT):
-            text = "".join([piece async for piece in words.word([delivery])])
+        async with asyncio.timeout(WORDING_TIMEOUT), aclosing(_pieces(delivery, words)) as pieces:
+            async for piece in pieces:
+                text += piece
+                if len(text) > MAX_WORDING:
+                    log.warning("delivery %s: the agent's words are cut at %d characters", delivery.id, MAX_WORDING)
+                    text = _whole_sentences(text[:MAX_WORDING])
+                    break
     except Exception as error:
         log.warning("delivery %s is read out as it stands: %r", delivery.id, error)
         return delivery.content
     return text if text.strip() else delivery.content
+
+
+async def _pieces(delivery: Delivery, words: Words) -> AsyncGenerator[str, None]:
+    """The agent's words; closing it ends the making of them."""
+    pieces = words.word([delivery])
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
+
+
+def _whole_sentences(text: str) -> str:
+    """Up to the end of its last sentence, or of its last word if it has none."""
+    ends = [found.end() for found in _END.finditer(text)]
+    return text[: ends[-1]] if ends else text.rpartition(" ")[0] or text

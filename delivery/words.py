@@ -16,7 +16,10 @@ class Words(Protocol):
         ...
 
     def fold(self, deliveries: Sequence[Delivery]) -> bool:
-        """Take them into the reply that is being made? False: too late, they stay queued."""
+        """Take them into the reply that is being made? False: too late, they stay queued.
+
+        Of none at all: whether the reply's first words are not on their way yet.
+        """
         ...
 
     def opener(self) -> str:

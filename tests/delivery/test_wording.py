@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from delivery.desk import Refuse
 from delivery.ledger import Delivery, LedgerError, SpeakAs, Status
 from delivery.receipt import Receipt
-from delivery.wording import HOOK_TIMEOUT, WORDING_TIMEOUT
-from tests.delivery.house import Agent, Anna, House, near, play
+from delivery.wording import HOOK_TIMEOUT, MAX_WORDING, WORDING_TIMEOUT, unchanged, worded
+from tests.delivery.house import Agent, Anna, House, delivery, near, play
+from voice.clock import run
 
 # -- hooks
 
@@ -214,3 +216,31 @@ def test_an_agent_that_says_nothing_keeps_nothing_back() -> None:
         await anna.hears("a0 a1 a2 a3 a4")
 
     play(script, words=Silent())
+
+
+class Endless(Agent):
+    """Its model does not come to an end."""
+
+    def __init__(self, piece: str) -> None:
+        super().__init__()
+        self.piece, self.closed = piece, False
+
+    async def word(self, deliveries: Sequence[Delivery], resume_from: str = "") -> AsyncIterator[str]:
+        try:
+            while True:
+                yield self.piece
+        finally:
+            self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("piece", "end"),
+    [("One sentence. Or ", "sentence."), ("word ", "word"), ("x", "x" * MAX_WORDING), ("Why? 3.5 ", "Why?")],
+)
+def test_an_agent_that_does_not_come_to_an_end_is_cut_after_a_sentence(piece: str, end: str) -> None:
+    agent = Endless(piece)
+    text = run(worded(delivery("a", speak_as=SpeakAs.AGENT), unchanged, agent))
+    assert agent.closed
+    assert len(text) <= MAX_WORDING
+    assert text.endswith(end)
+    assert len(text) > MAX_WORDING - len(piece) - 1
