@@ -35,7 +35,7 @@ def in_memory() -> Storage:
 def in_directory(path: Path) -> Storage:
     """Everything survives: SQLite files in `path`, which is made if need be. Raises StorageError when it cannot be."""
     from delivery.sqlite import SqliteLedger
-    from orchestration.engines.local import LocalEngine
+    from orchestration.engines.durable import DurableEngine
     from orchestration.identity import SqliteIdentities
 
     try:
@@ -44,4 +44,4 @@ def in_directory(path: Path) -> Storage:
         reason = "a file is in the way" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
         raise StorageError(f"state: {path} cannot be made: {reason}; choose another directory") from error
     ledger = SqliteLedger(path / "sottovoce.db")
-    return Storage(ledger, LocalEngine(path / "tasks.db"), SqliteIdentities(ledger.database))
+    return Storage(ledger, DurableEngine.in_file(path / "tasks.db"), SqliteIdentities(ledger.database))

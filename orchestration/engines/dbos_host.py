@@ -1,6 +1,6 @@
 """DBOS in a thread and an event loop of its own: it keeps the tasks; their bodies run elsewhere, on the house's loop.
 
-Imports DBOS (0.4 to 1.8 s of CPU), so only `LocalEngine.open` imports this file, off the loop.
+Imports DBOS (0.4 to 1.8 s of CPU), so only `DurableEngine.open` imports this file, off the loop.
 
 DBOS is one per process, and it takes over the loop it is launched in: it replaces that loop's default executor, by one
 that is dead after `destroy`, and runs recovered workflows there. So it gets a loop of its own, and nothing of it can
@@ -13,12 +13,11 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 
 from dbos import (
     DBOS,
@@ -30,8 +29,9 @@ from dbos import (
 )
 from dbos import error as dbos_error
 
+from orchestration.engines import dbos_tables
 from orchestration.engines.engine import EngineError
-from voice.clock import wall_time
+from orchestration.engines.store import Bodies, Store
 
 T = TypeVar("T")
 
@@ -41,20 +41,15 @@ APPLICATION = "sottovoce"
 VERSION = "1"
 """The format of what is kept. Not our release: DBOS resumes only its own version's tasks, and ours outlive releases."""
 
-EXECUTOR = "local"
-"""Whose tasks to resume. The lock beside the file makes this process the only executor the file knows, so the id must
-not change from start to start, and needs not differ from any other's."""
-
-BEGINS = 10
-"""How often a task is begun in all; one that takes the process down each time is then given up."""
-
-BUSY_TIMEOUT_MS = 30_000
-
 _POLL = 0.1
 """Seconds between DBOS's looks for messages, of which we send none: it is what `destroy` has to wait for."""
 
 _THREADS = 4
 """Threads that write for DBOS. More only wait for each other: SQLite has one writer."""
+
+_DROPPED = 1000
+"""Tasks cancelled here that are remembered, in case their bodies are just about to begin."""
+
 _LEAVE = 5.0
 """Seconds given to workflows whose bodies have ended; one that takes longer stays pending and is resumed."""
 
@@ -63,27 +58,38 @@ OPEN_STATES = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 
 
 class Run(Protocol):
-    """Runs a task's body on the house's loop; called in DBOS's thread. Cancelling its future cancels the body."""
+    """Runs a task's body on the house's loop; called in DBOS's thread. The future is done when the body has let go."""
 
-    def __call__(self, written: Mapping[str, Any], recorded: Mapping[str, Any], record: Record) -> Future[Any]: ...
+    def __call__(
+        self, written: Mapping[str, Any], recorded: Mapping[str, Any], record: Record, begins: int
+    ) -> Future[Any]: ...
 
 
-@DBOS.workflow(name="sottovoce.task", max_recovery_attempts=BEGINS - 1)
+class _Fresh(dict[str, Any]):
+    """A task as it is first begun; one that is resumed comes out of the database as a plain dict."""
+
+
+@DBOS.workflow(name=dbos_tables.WORKFLOW, max_recovery_attempts=None)  # giving up is for whoever tells of it
 async def _workflow(written: dict[str, Any]) -> Any:
     return await DbosHost.current().work(written)
 
 
 class DbosHost:
-    """DBOS on the SQLite file at `database`. Its `async` methods belong on `loop`; `start` and `stop` block."""
+    """DBOS in `store`, as the executor of that name. Its `async` methods belong on `loop`; `start` and `stop` block."""
 
     _current: DbosHost | None = None
 
-    def __init__(self, database: Path, run: Run) -> None:
-        self._database = database
+    def __init__(self, store: Store, executor: str, run: Run, stop_body: Callable[[str], None]) -> None:
+        self._store = store
+        self._executor = executor
         self._run = run
-        self._flows: set[asyncio.Task[Any]] = set()
-        self._begun: set[str] = set()
-        self._cancelled: set[str] = set()
+        self._stop_body = stop_body
+        self._flows: dict[asyncio.Task[Any], str] = {}
+        self._begins: dict[str, int] = {}
+        self._lost: set[str] = set()
+        self._dropped: dict[str, None] = {}
+        self._unsure: set[str] = set()
+        self._bodies: Bodies
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="dbos", daemon=True)
         self.loop: asyncio.AbstractEventLoop
@@ -96,7 +102,7 @@ class DbosHost:
         return cls._current
 
     def start(self) -> None:
-        """Launch DBOS; it begins to resume unfinished tasks. Raises what DBOS raises, and leaves nothing running."""
+        """Launch DBOS. Raises what DBOS and the store raise, and leaves nothing running."""
         _quieten()
         DbosHost._current = self
         self._thread.start()
@@ -117,6 +123,7 @@ class DbosHost:
         finally:
             self.loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
+            self._store.close()
             DbosHost._current = None
 
     def ask(self, question: Coroutine[Any, Any, T]) -> Future[T]:
@@ -127,22 +134,44 @@ class DbosHost:
         """Keep a task and begin it; an id that is known is left alone."""
         if await self.find(id) is not None:
             return
-        self._begun.add(id)
         # DBOS lists workflows by who asked for them: for us that is the room.
         with SetWorkflowID(id), DBOSContextSetAuth(room, None):
-            await DBOS.start_workflow_async(_workflow, dict(written))
+            await DBOS.start_workflow_async(_workflow, _Fresh(written))
+
+    async def adopt(self, gone: Collection[str]) -> int:
+        """Take over and resume what these executors left unfinished; returns how many."""
+        token = uuid4().hex
+        others = set(gone) - {self._executor}
+        lost, self._unsure = self._unsure, {*self._unsure, token}
+        taken = await asyncio.to_thread(dbos_tables.take, self._executor, others, lost, token, VERSION)
+        self._unsure = set()
+        for status in taken:
+            id = status["workflow_uuid"]
+            await self._let_go(id)
+            self._begins[id] = status["recovery_attempts"]
+            try:
+                await asyncio.to_thread(dbos_tables.resume, status, token)
+            except Exception:  # it cannot be read, which DBOS writes down as its end; the others go on
+                del self._begins[id]
+                log.exception("task %s cannot be resumed", id)
+        return len(taken)
 
     async def cancel(self, id: str) -> bool:
-        """End a task that is not over yet. What runs of it is for the caller to stop."""
+        """End a task that is not over yet. What runs of it in other processes is stopped there."""
         if (found := await self.find(id)) is None or found.status not in OPEN_STATES:
             return False
-        self._cancelled.add(id)
         await DBOS.cancel_workflow_async(id)
         found = await self.find(id)
-        if found is not None and found.status == "CANCELLED":
+        if found is None or found.status != "CANCELLED":
+            return False
+        if id in self._bodies:
+            self._lose(id)
             return True
-        self._cancelled.discard(id)
-        return False
+        self._dropped[id] = None  # it may be about to begin here
+        if len(self._dropped) > _DROPPED:
+            del self._dropped[next(iter(self._dropped))]
+        await asyncio.to_thread(dbos_tables.tell, id)
+        return True
 
     async def find(self, id: str) -> WorkflowStatus | None:
         """What DBOS knows of a task."""
@@ -158,10 +187,11 @@ class DbosHost:
         flow = asyncio.current_task()
         assert id is not None
         assert flow is not None
-        self._flows.add(flow)
-        flow.add_done_callback(self._flows.discard)
+        self._flows[flow] = id
+        flow.add_done_callback(self._flows.pop)
         try:
-            recorded = {} if id in self._begun else await self._recorded(id)
+            fresh = isinstance(written, _Fresh)
+            recorded = {} if fresh else await self._recorded(id)
             context = contextvars.copy_context()
 
             async def record(key: str, value: Any) -> None:
@@ -169,17 +199,33 @@ class DbosHost:
                 try:
                     await asyncio.wrap_future(kept)
                 except (dbos_error.DBOSWorkflowCancelledError, dbos_error.DBOSWorkflowConflictIDError):
-                    # Cancelled a moment ago, or by another program; the body must not take that for a failure.
-                    self._cancelled.add(id)
+                    # Cancelled a moment ago, or another process's now; the body must not take that for a failure.
+                    self._lost.add(id)
                     raise asyncio.CancelledError from None
 
-            result = await asyncio.wrap_future(self._run(written, recorded, record))
-            if id in self._cancelled:
+            if id in self._dropped:
+                raise asyncio.CancelledError
+            self._bodies.add(id)
+            result = await asyncio.wrap_future(self._run(dict(written), recorded, record, self._begins.pop(id, 1)))
+            if id in self._lost:
                 raise asyncio.CancelledError
         finally:
-            self._begun.discard(id)
-            self._cancelled.discard(id)
+            self._bodies.discard(id)
+            self._lost.discard(id)
         return result
+
+    def _lose(self, id: str) -> None:
+        """A task whose body runs here was cancelled, or is another process's now: whatever comes of it is void."""
+        if id not in self._lost:
+            self._lost.add(id)
+            self._stop_body(id)
+
+    async def _let_go(self, id: str) -> None:
+        """Stop what still runs here of a task that was another process's meanwhile."""
+        old = [flow for flow, its in self._flows.items() if its == id]
+        if old:
+            self._lose(id)
+            await asyncio.wait(old, timeout=_LEAVE)
 
     async def _recorded(self, id: str) -> dict[str, Any]:
         """The finished steps of a resumed task.
@@ -202,13 +248,18 @@ class DbosHost:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        self._bodies = Bodies(self._lose)
         try:
             self._launch()
         except BaseException as error:
+            self._store.close()
             self._ready.set_exception(error)
             return
         self._ready.set_result(None)
+        watching = asyncio.create_task(self._store.watch(self._executor, self._bodies))
         await self._stop.wait()
+        watching.cancel()
+        await asyncio.wait([watching])
 
     def _launch(self) -> None:
         DBOS(config=self._config())
@@ -221,11 +272,9 @@ class DbosHost:
             raise
 
     def _config(self) -> DBOSConfig:
-        return DBOSConfig(
+        config = DBOSConfig(
             name=APPLICATION,
-            system_database_url=f"sqlite:///{self._database}",
-            db_engine_kwargs={"connect_args": {"factory": _Connection}},
-            executor_id=EXECUTOR,
+            executor_id=self._executor,
             application_version=VERSION,
             serializer=DBOSPortableJSONSerializer(),
             max_executor_threads=_THREADS,
@@ -233,28 +282,13 @@ class DbosHost:
             enable_otlp=False,
             log_level="WARNING",
         )
+        config.update(self._store.settings())
+        return config
 
 
 async def _keep(key: str, value: Any) -> None:
     """Record a step that is done. Its work was done elsewhere, so that it ran on the house's loop."""
     await DBOS.run_step_async({"name": key}, lambda: value)
-
-
-class _Connection(sqlite3.Connection):
-    """A connection as DBOS needs it and does not make it: WAL, durable, and with `unixepoch('subsec')`."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        try:
-            self.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            self.execute("PRAGMA journal_mode = WAL")
-            self.execute("PRAGMA synchronous = FULL")
-            if sqlite3.sqlite_version_info < (3, 42):
-                # On Python >= 3.12 DBOS asks for sub-seconds, which older SQLites (Debian 12: 3.40) answer with NULL.
-                self.create_function("unixepoch", -1, lambda *_: wall_time())
-        except BaseException:
-            self.close()
-            raise
 
 
 class _Relay(logging.Handler):

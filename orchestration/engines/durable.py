@@ -1,22 +1,21 @@
-"""A TaskEngine on DBOS and embedded SQLite: tasks outlive their process, with no server and nothing to set up."""
+"""A TaskEngine on DBOS: tasks outlive their process, in a SQLite file (no server, nothing to set up) or in Postgres."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import importlib
 import itertools
-import sqlite3
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from delivery.database import explained
 from orchestration.engines.attempt import CANCELLED, attempt, status_of
 from orchestration.engines.engine import Body, EngineError, Task, TaskRecord, TaskResult, TaskStatus
-from orchestration.engines.process_lock import ProcessLock
 from orchestration.engines.steps import RecordedSteps
+from orchestration.engines.store import Store
 from orchestration.engines.written import read_result, read_task, written_result, written_task
 
 if TYPE_CHECKING:
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
     from orchestration.engines.dbos_host import DbosHost, Record
 
 T = TypeVar("T")
+
+ANSWER = 10.0
+"""Seconds a call waits for the database. Tasks that run wait for it as long as it takes."""
 
 _ORDER = "sottovoce_order"
 """Beside a task's own fields: the how manieth this process began, as DBOS's times are whole seconds before 3.12."""
@@ -42,47 +44,63 @@ _STATES = {
 }
 
 
-class LocalEngine:
-    """Durable tasks in the SQLite file at `path`, whose directory must be there.
+class DurableEngine:
+    """Durable tasks in `store`, which several processes may share.
 
-    Bodies run on the loop in which it was opened. One process uses a file at a time (a lock beside it sees to that),
-    and one process has one LocalEngine open at a time (DBOS is one per process). A task's timeout begins anew when it
-    is resumed.
+    Bodies run on the loop in which it was opened. One process has one open at a time (DBOS is one per process). A
+    task's timeout begins anew when it is resumed.
     """
 
-    name = "local"
-    _open: ClassVar[LocalEngine | None] = None
+    _open: ClassVar[DurableEngine | None] = None
     _numbers = itertools.count(1)
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._lock = ProcessLock(self.path)
+    def __init__(self, store: Store) -> None:
+        self.name = store.name
+        self._store = store
         self._running: dict[str, asyncio.Task[Any]] = {}
         self._host: DbosHost | None = None
         self._body: Body | None = None
         self._loop: asyncio.AbstractEventLoop
         self._context: contextvars.Context
 
-    async def open(self, body: Body, process: str = "") -> None:
-        """Take the file, load DBOS, resume what was left unfinished (within about two seconds).
+    @classmethod
+    def in_file(cls, path: str | Path) -> Self:
+        """In the SQLite file at `path`, whose directory must be there: for the processes of one machine."""
+        from orchestration.engines.sqlite_store import SqliteStore
+
+        return cls(SqliteStore(path))
+
+    @classmethod
+    def in_postgres(cls, url: str) -> Self:
+        """In the database at `url` ("postgresql://..."), in a schema of its own. Loads psycopg.
+
+        Raises ValueError for a URL that is not right.
+        """
+        from orchestration.engines.postgres_store import PostgresStore
+
+        return cls(PostgresStore(url))
+
+    async def open(self, body: Body, process: str) -> None:
+        """Load DBOS and join those that use the store. What others left is resumed by `adopt`.
 
         Raises EngineError naming what is in the way and the fix.
         """
-        if LocalEngine._open is not None:
-            raise EngineError(f"{LocalEngine._open.path}: this process has a local engine open; aclose() it first")
-        LocalEngine._open = self
+        if DurableEngine._open is not None:
+            raise EngineError(f"{DurableEngine._open._store}: this process has an engine open; aclose() it first")
+        if not process:
+            raise EngineError("process must not be empty: its tasks are found by it when it is gone")
+        DurableEngine._open = self
         self._loop, self._context = asyncio.get_running_loop(), contextvars.copy_context()
         try:
-            await _to_the_end(self._lock.take)
             self._body = body
-            await _to_the_end(self._launch)
+            await _to_the_end(lambda: self._launch(process))
         except BaseException:
             await self._close()
             raise
 
     async def adopt(self, gone: Collection[str]) -> int:
-        """Nothing yet: what another process left was resumed at `open`."""
-        return 0
+        """Take over and resume what these processes left unfinished; returns how many tasks that were."""
+        return await self._ask(self._open_host().adopt(gone))
 
     async def report(self, id: str, progress: Mapping[str, str]) -> None:
         """Not kept yet."""
@@ -95,11 +113,7 @@ class LocalEngine:
 
     async def cancel(self, id: str) -> bool:
         """End it: its body gets CancelledError. False: unknown or already over."""
-        if not await self._ask(self._open_host().cancel(id)):
-            return False
-        if id in self._running:
-            self._running[id].cancel()
-        return True
+        return await self._ask(self._open_host().cancel(id))
 
     async def get(self, id: str) -> TaskRecord | None:
         """One task, or None."""
@@ -115,8 +129,8 @@ class LocalEngine:
         return [_record(status) for status in found[-limit:]]
 
     async def aclose(self) -> None:
-        """Interrupt what runs, leave it pending for the next `open`, and shut DBOS down."""
-        if LocalEngine._open is not self:
+        """Interrupt what runs, leave it pending for whoever adopts it, and shut DBOS down."""
+        if DurableEngine._open is not self:
             return
         self._body = None
         running = list(self._running.values())
@@ -132,40 +146,53 @@ class LocalEngine:
             if host is not None:
                 await _to_the_end(host.stop)
         finally:
-            self._lock.release()
-            LocalEngine._open = None
+            DurableEngine._open = None
 
     def _open_host(self) -> DbosHost:
         if self._host is None or self._body is None:
-            raise EngineError(f"{self.path}: the local engine is closed; await open() first")
+            raise EngineError(f"{self._store}: the engine is closed; await open() first")
         return self._host
 
     async def _ask(self, question: Coroutine[Any, Any, T]) -> T:
-        # Shielded: a task half begun, kept but not running, would wait for the next start of the process.
-        asked = self._open_host().ask(question)
+        # Shielded: a task half begun, kept but not running, would wait until this process is gone.
+        asked = asyncio.wrap_future(self._open_host().ask(question))
         try:
-            return await asyncio.shield(asyncio.wrap_future(asked))
+            async with asyncio.timeout(ANSWER) as deadline:
+                return await asyncio.shield(asked)
         except Exception as error:
+            if deadline.expired():
+                asked.add_done_callback(_heard)
+                told = f"{self._store}: no answer for {ANSWER:g} s; it is not known whether it will still be done"
+                raise EngineError(told) from None
             raise self._explained(error) from error
 
     def _explained(self, error: Exception) -> EngineError:
         if isinstance(error, EngineError):
             return error
-        cause = getattr(error, "orig", None)  # what SQLAlchemy wraps
-        told = explained(cause) if isinstance(cause, sqlite3.Error) else f"{type(error).__name__}: {error}"
-        return EngineError(f"{self.path}: {told}")
+        cause = getattr(error, "orig", None) or error  # what SQLAlchemy wraps
+        return EngineError(self._store.explained(cause) or f"{self._store}: {type(error).__name__}: {error}")
 
-    def _launch(self) -> None:
+    def _launch(self, process: str) -> None:
         """Load and launch DBOS. Not on the loop."""
         module = importlib.import_module("orchestration.engines.dbos_host")
-        host: DbosHost = module.DbosHost(self.path, self._run)
+        host: DbosHost = module.DbosHost(self._store, process, self._run, self._stop)
         try:
             host.start()
         except Exception as error:
             raise self._explained(error) from error
         self._host = host
 
-    def _run(self, written: Mapping[str, Any], recorded: Mapping[str, Any], record: Record) -> Future[Any]:
+    def _stop(self, id: str) -> None:
+        """Cancel a body that runs on our loop. Called in DBOS's thread."""
+
+        def stop() -> None:
+            if id in self._running:
+                self._running[id].cancel()
+
+        with contextlib.suppress(RuntimeError):  # our loop is closed, and the body with it
+            self._loop.call_soon_threadsafe(stop)
+
+    def _run(self, written: Mapping[str, Any], recorded: Mapping[str, Any], record: Record, begins: int) -> Future[Any]:
         """Have the body run on our loop, in the context `open` was called in. Called in DBOS's thread."""
 
         async def kept(key: str, value: Any) -> None:
@@ -174,7 +201,7 @@ class LocalEngine:
             except Exception as error:
                 raise self._explained(error) from error
 
-        run = self._run_here(read_task(written), RecordedSteps(recorded, kept))
+        run = self._run_here(read_task(written), RecordedSteps(recorded, kept, begins))
         try:
             return self._context.copy().run(asyncio.run_coroutine_threadsafe, run, self._loop)
         except RuntimeError:  # our loop is closed: leave the task as it is, for the next process
@@ -192,7 +219,14 @@ class LocalEngine:
         try:
             return written_result(await attempt(body, task, steps))
         finally:
-            del self._running[task.id]
+            if self._running.get(task.id) is running:
+                del self._running[task.id]
+
+
+def _heard(answer: asyncio.Future[Any]) -> None:
+    """Nobody waits for this answer any more, nor for its error."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 async def _to_the_end(work: Callable[[], None]) -> None:

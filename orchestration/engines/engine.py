@@ -67,7 +67,13 @@ class TaskRecord:
 
 
 class Steps(Protocol):
-    """What an engine offers a running task: steps that are not repeated after a crash."""
+    """What an engine offers a running task: steps that are not repeated after a crash.
+
+    `begins` is how often the task was begun, this time included: the body gives up one that is begun too often.
+    """
+
+    @property
+    def begins(self) -> int: ...
 
     async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         """Run `work` once; after a crash a finished step's recorded (JSON) value is returned instead.

@@ -22,7 +22,10 @@ class RecordedSteps:
     crash. A step that raises is not done: it is not recorded, and runs again.
     """
 
-    def __init__(self, recorded: Mapping[str, Any], record: Callable[[str, Any], Awaitable[None]]) -> None:
+    def __init__(
+        self, recorded: Mapping[str, Any], record: Callable[[str, Any], Awaitable[None]], begins: int = 1
+    ) -> None:
+        self.begins = begins
         self._recorded = recorded
         self._record = record
         self._begun: Counter[str] = Counter()

@@ -17,8 +17,8 @@ from pathlib import Path
 from delivery.ledger import Delivery, Ledger, Move, Status
 from delivery.memory import MemoryLedger
 from delivery.sqlite import SqliteLedger
+from orchestration.engines.durable import DurableEngine
 from orchestration.engines.engine import Steps, Task, TaskEngine, TaskResult
-from orchestration.engines.local import LocalEngine
 from orchestration.engines.memory import MemoryEngine
 from voice.clock import now, wall_seconds
 
@@ -125,7 +125,7 @@ async def engine(one: TaskEngine) -> None:
         return TaskResult("done")
 
     async with lag() as worst:
-        opening = await timed(one.open(body))
+        opening = await timed(one.open(body, "bench"))
         print(
             f"{one.name} engine: first open {opening * 1000:.0f} ms, the loop late by {worst() * 1000:.1f} ms at most"
         )
@@ -152,7 +152,7 @@ async def every(directory: Path) -> None:
     line("plain sqlite3: one insert, one commit", plain(directory / "plain.db"))
     await ledger("sqlite ledger", SqliteLedger(directory / "ledger.db"))
     await ledger("memory ledger", MemoryLedger())
-    await engine(LocalEngine(directory / "tasks.db"))
+    await engine(DurableEngine.in_file(directory / "tasks.db"))
     await engine(MemoryEngine())
 
 

@@ -10,7 +10,7 @@ import pytest
 from delivery.memory import MemoryLedger
 from delivery.sqlite import SqliteLedger
 from orchestration import Runtime
-from orchestration.engines.local import LocalEngine
+from orchestration.engines.durable import DurableEngine
 from orchestration.engines.memory import MemoryEngine
 from orchestration.identity import NameTakenError, SqliteIdentities
 from orchestration.storage import StorageError, in_directory, in_memory
@@ -28,7 +28,7 @@ def test_in_a_directory_that_is_made_everything_is_kept(tmp_path: Path) -> None:
     parts = in_directory(tmp_path / "deep" / "state")
     assert (tmp_path / "deep" / "state").is_dir()
     assert isinstance(parts.ledger, SqliteLedger)
-    assert isinstance(parts.engine, LocalEngine)
+    assert isinstance(parts.engine, DurableEngine)
     assert isinstance(parts.identities, SqliteIdentities)
     in_directory(tmp_path / "deep" / "state")
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from orchestration.engines import attempt
+from orchestration.engines.durable import DurableEngine
 from orchestration.engines.engine import (
     Body,
     EngineError,
@@ -23,7 +24,6 @@ from orchestration.engines.engine import (
     TaskResult,
     TaskStatus,
 )
-from orchestration.engines.local import LocalEngine
 from orchestration.engines.memory import MemoryEngine
 from voice.clock import run
 
@@ -33,9 +33,13 @@ PATIENCE = 20.0
 """Seconds after which a test that waits is called hung."""
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> TaskEngine:
-    return MemoryEngine() if request.param == "memory" else LocalEngine(tmp_path / "tasks.db")
+    if request.param == "memory":
+        return MemoryEngine()
+    if request.param == "sqlite":
+        return DurableEngine.in_file(tmp_path / "tasks.db")
+    return DurableEngine.in_postgres(request.getfixturevalue("postgres_url"))
 
 
 def play(engine: TaskEngine, script: Script) -> None:
@@ -105,7 +109,7 @@ def test_a_task_is_run_as_given_and_its_result_is_kept(engine: TaskEngine) -> No
             seen.append(task)
             return TaskResult("it is done", data)
 
-        await engine.open(body)
+        await engine.open(body, "one")
         await engine.start(task)
         assert await ended(engine) == TaskRecord(task, TaskStatus.DONE, TaskResult("it is done", data))
         assert seen == [task]
@@ -129,7 +133,7 @@ def test_the_body_runs_on_our_loop_in_the_context_of_open(engine: TaskEngine) ->
             return TaskResult(await steps.step("work", work))
 
         language.set("it")
-        await engine.open(body)
+        await engine.open(body, "one")
         await engine.start(job())
         await ended(engine)
         assert seen == [(asyncio.get_running_loop(), threading.get_ident(), "it")] * 2
@@ -141,7 +145,7 @@ def test_an_id_that_is_known_is_left_alone(engine: TaskEngine) -> None:
     async def script(engine: TaskEngine) -> None:
         bench = Bench()
         bench.work["t1"] = bench.for_ever
-        await engine.open(bench)
+        await engine.open(bench, "one")
         await asyncio.gather(*(engine.start(job()) for _ in range(5)))
         await bench.waiting.wait()
         await engine.start(job(input="something else"))
@@ -223,7 +227,7 @@ def test_a_body_that_fails_is_a_failed_task_and_the_engine_goes_on(
     async def script(engine: TaskEngine) -> None:
         bench = Bench()
         bench.work["t1"] = work
-        await engine.open(bench)
+        await engine.open(bench, "one")
         await engine.start(job())
         record = await ended(engine)
         assert record.status is TaskStatus.FAILED
@@ -241,7 +245,7 @@ def test_a_task_past_its_time_fails(engine: TaskEngine, monkeypatch: pytest.Monk
     async def script(engine: TaskEngine) -> None:
         bench = Bench()
         bench.work["t1"] = bench.for_ever
-        await engine.open(bench)
+        await engine.open(bench, "one")
         await engine.start(job(timeout=0.04))
         record = await ended(engine)
         assert record.status is TaskStatus.FAILED
@@ -263,7 +267,7 @@ def test_a_body_that_keeps_the_time_itself_may_tell_of_it() -> None:
                 await asyncio.sleep(attempt.LAST_STEP - 1)
             return TaskResult("told")
 
-        await engine.open(body)
+        await engine.open(body, "one")
         await engine.start(job(timeout=10.0))
         await asyncio.sleep(10.0 + attempt.LAST_STEP)
         assert (await ended(engine)).result == TaskResult("told")
@@ -276,7 +280,7 @@ def test_a_cancelled_task_is_told_and_over(engine: TaskEngine) -> None:
     async def script(engine: TaskEngine) -> None:
         bench = Bench()
         bench.work["t1"] = bench.for_ever
-        await engine.open(bench)
+        await engine.open(bench, "one")
         await engine.start(job())
         await bench.waiting.wait()
         assert await engine.cancel("t1") is True
@@ -309,7 +313,7 @@ def test_a_task_that_ignores_its_cancellation_stays_cancelled(engine: TaskEngine
             return TaskResult("and yet it moves")
 
         bench.work["t1"] = stubborn
-        await engine.open(bench)
+        await engine.open(bench, "one")
         await engine.start(job())
         await bench.waiting.wait()
         assert await engine.cancel("t1")
@@ -326,7 +330,7 @@ def test_a_task_that_ignores_its_cancellation_stays_cancelled(engine: TaskEngine
 def test_a_rooms_tasks_oldest_first(engine: TaskEngine) -> None:
     async def script(engine: TaskEngine) -> None:
         bench = Bench()
-        await engine.open(bench)
+        await engine.open(bench, "one")
         for n in range(7):
             await engine.start(job(f"t{n}", room="attic" if n == 3 else "lobby"))
         for n in range(7):
@@ -364,7 +368,7 @@ def test_a_task_that_could_not_be_kept_is_refused_by_field(wrong: dict[str, Any]
     field = next(iter(wrong))
 
     async def script(engine: TaskEngine) -> None:
-        await engine.open(Bench())
+        await engine.open(Bench(), "one")
         with pytest.raises(ValueError, match="task" if field == "metadata" else field):
             await engine.start(job(**wrong))
         assert await engine.tasks("lobby") == []
@@ -378,9 +382,9 @@ def test_a_closed_engine_says_so(engine: TaskEngine) -> None:
             for ask in (engine.start(job()), engine.cancel("t1"), engine.get("t1"), engine.tasks("lobby")):
                 with pytest.raises(EngineError, match=r"engine is closed; await open\(\) first"):
                     await ask
-            await engine.open(Bench())
+            await engine.open(Bench(), "one")
             with pytest.raises(EngineError, match="open"):
-                await engine.open(Bench())
+                await engine.open(Bench(), "one")
             await engine.aclose()
             await engine.aclose()
 
@@ -424,13 +428,14 @@ def test_what_was_interrupted_is_resumed_and_finished_steps_are_not_repeated(eng
 
     async def script(engine: TaskEngine) -> None:
         reached = asyncio.Event()
-        await engine.open(body_of(reached, again=False))
+        await engine.open(body_of(reached, again=False), "one")
         await engine.start(job())
         await reached.wait()
         await engine.aclose()
         assert sorted(log) == ["a0", "a1", "a2", "b0", "b1", "b2", "last"]
         log.clear()
-        await engine.open(body_of(reached, again=True))
+        await engine.open(body_of(reached, again=True), "two")
+        await engine.adopt({"one"})
         await engine.start(job())
         record = await ended(engine)
         assert log == ["last"]
@@ -459,7 +464,7 @@ def test_a_step_that_failed_runs_again(engine: TaskEngine) -> None:
             return TaskResult(await steps.step("fetch", flaky))
 
         bench.work["t1"] = work
-        await engine.open(bench)
+        await engine.open(bench, "one")
         await engine.start(job())
         assert (await ended(engine)).result == TaskResult("got it")
         assert tries == [0, 1, 2]
@@ -475,7 +480,7 @@ def test_many_tasks_at_once(engine: TaskEngine) -> None:
 
             return TaskResult(str(await steps.step("double", double)))
 
-        await engine.open(body)
+        await engine.open(body, "one")
         await asyncio.gather(*(engine.start(job(f"t{n}", input=str(n))) for n in range(30)))
         for n in range(30):
             assert (await ended(engine, f"t{n}")).result == TaskResult(str(2 * n))
