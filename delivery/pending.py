@@ -139,6 +139,8 @@ class Pending:
         except Exception as error:
             self.broken = f"its strategy failed: {error!r}"
             return None
+        if due == math.inf:
+            return None
         return min(due, floor.since) if due is not None and self.next and floor.open else due
 
     def prepare(self, now: float) -> list[Prepare]:

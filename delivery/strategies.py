@@ -16,12 +16,35 @@ from voice.floor import FloorState, FloorView
 
 LONGEST = 24 * 3600.0
 """No wait of a strategy or delivery may be set longer than a day (seconds)."""
+LONGEST_SEPARATOR = 100
+"""Most characters between two merged texts: it is said each time."""
 
 
 class Strategy:
     """Subclass as a frozen dataclass with a `name` of your own; its fields must be JSON.
 
-    A subclass is known by its name from the moment it is defined; two classes of one name are an error.
+    A subclass is known by its name from the moment it is defined; two classes of one name are an error. The process
+    that has the room must have defined it too: elsewhere its deliveries are set aside (`dead`), never spoken by another
+    strategy. `when` is asked again and again while the room waits: it must be quick, and must not change anything. If
+    it raises, or returns what is no time, its delivery is set aside and the others go on.
+
+    >>> @dataclass(frozen=True)
+    ... class Considerate(Strategy):
+    ...     '''The longer it takes to say, the longer the silence it waits for.'''
+    ...
+    ...     name: ClassVar[str] = "considerate"
+    ...     buffer: float = 0.5
+    ...     per_word: float = 0.25
+    ...
+    ...     def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
+    ...         return idle_since(floor, self.buffer + self.per_word * len(delivery.content.split()))
+    >>> resolve("considerate").written()
+    {'name': 'considerate', 'buffer': 0.5, 'per_word': 0.25}
+    >>> silent = FloorView(FloorState.OPEN, None, since=10.0, quiet_since=10.0)
+    >>> Considerate().when(Delivery("d1", "lobby", "The boat is here.", {}), silent, now=10.0)
+    11.5
+
+    Given to `Runtime(delivery=...)`, to `create_room(delivery=...)` or to `deliver(strategy=...)`, the nearest counts.
     """
 
     name: ClassVar[str]
@@ -114,8 +137,7 @@ class Queued(Strategy):
     max_wait: float | None = 30.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.separator, str):
-            raise ValueError(f"separator: {self.separator!r} is not text")
+        separator(self.separator)
         seconds("buffer", self.buffer, required=True)
         seconds("max_wait", self.max_wait)
 
@@ -135,10 +157,21 @@ def seconds(field: str, value: float | None, *, required: bool = False) -> None:
     """Check a length of time: a finite number from 0 to a day, or None. Raises ValueError naming `field`."""
     if value is None and not required:
         return
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or not number or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"{field}: {value!r} is not a number of seconds")
     if not 0 <= value <= LONGEST:
         raise ValueError(f"{field}: {value!r} s is out of range; give 0 to {LONGEST:.0f} seconds")
+
+
+def separator(text: str) -> None:
+    """Check what is to stand between two texts: short, and nothing that cannot be said. Raises ValueError."""
+    if not isinstance(text, str):
+        raise ValueError(f"separator: {text!r} is not text")
+    if len(text) > LONGEST_SEPARATOR:
+        raise ValueError(f"separator: {len(text)} characters are too many; give at most {LONGEST_SEPARATOR}")
+    if not "".join(text.split()).isprintable():
+        raise ValueError(f"separator: {text!r} holds control characters; remove them")
 
 
 def resolve(strategy: Strategy | str) -> Strategy:
@@ -158,6 +191,8 @@ def _same_class(a: type, b: type) -> bool:
 
 def read(written: Mapping[str, Any]) -> Strategy:
     """A strategy from its written form. Raises ValueError when its name or a parameter is not known."""
+    if not isinstance(written, Mapping):
+        raise ValueError(f"strategy: {written!r} is not its written form, a mapping with its name and parameters")
     params = dict(written)
     name = params.pop("name", None)
     cls = Strategy._known.get(name) if isinstance(name, str) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import math
 from dataclasses import dataclass
@@ -11,8 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.ledger import Delivery
-from delivery.strategies import Immediate, Queued, Strategy, WaitForIdle, idle_since, read, resolve, seconds
+from delivery import strategies
+from delivery.ledger import Delivery, Status
+from delivery.strategies import (
+    LONGEST_SEPARATOR,
+    Immediate,
+    Queued,
+    Strategy,
+    WaitForIdle,
+    idle_since,
+    read,
+    resolve,
+    seconds,
+)
+from tests.delivery.stage import Stage
 from voice.floor import Blocker, FloorState, FloorView
 
 ONE = Delivery("one", "lobby", "hello", {"name": "immediate"})
@@ -93,11 +106,27 @@ def test_a_name_that_is_not_known_is_an_error_that_lists_those_that_are(written:
         read(written)
 
 
+@pytest.mark.parametrize("wrong", [None, "queued", ["queued"], 1, ("name", "queued")], ids=str)
+def test_what_is_no_written_form_is_an_error(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="is not its written form"):
+        read(wrong)
+
+
+@pytest.mark.parametrize("buffer", [None, True, "1", -1.0, 1e9, [1.0], {"seconds": 1}], ids=repr)
+def test_a_written_parameter_is_checked_like_any_other(buffer: Any) -> None:
+    with pytest.raises(ValueError, match="buffer"):
+        read({"name": "wait_for_idle", "buffer": buffer})
+    with pytest.raises(ValueError, match="buffer"):
+        read(json.loads('{"name": "queued", "buffer": NaN}'))
+
+
 def test_a_parameter_that_is_not_known_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"strategy 'queued'.*'bufer'"):
         read({"name": "queued", "bufer": 1.0})
-    with pytest.raises(ValueError, match="buffer"):
-        read({"name": "queued", "buffer": -1.0})
+    with pytest.raises(ValueError, match=r"strategy 'immediate'.*'buffer'"):
+        read({"name": "immediate", "buffer": 1.0})
+    with pytest.raises(ValueError, match="strategy 'queued'"):
+        read({"name": "queued", 1: 2})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("wrong", [None, 1, WaitForIdle])
@@ -119,13 +148,20 @@ def test_a_buffer_is_a_number_of_seconds(kind: type[WaitForIdle], wrong: Any) ->
 @pytest.mark.parametrize("kind", [WaitForIdle, Queued])
 def test_max_wait_may_be_none_but_not_nonsense(kind: type[WaitForIdle]) -> None:
     assert kind(1.0, max_wait=None).max_wait is None
-    with pytest.raises(ValueError, match="max_wait"):
-        kind(1.0, max_wait=-1.0)
+    for wrong in (-1.0, math.nan, math.inf, -math.inf, 1e9, True, "30", 10**400):
+        with pytest.raises(ValueError, match="max_wait"):
+            kind(1.0, max_wait=wrong)  # type: ignore[arg-type]
 
 
-def test_a_separator_is_text() -> None:
+@pytest.mark.parametrize("wrong", [None, 1, b". ", ["."], "x" * (LONGEST_SEPARATOR + 1), ".\x00", "\x1b[2J", "\ud800"])
+def test_a_separator_is_a_short_text_that_can_be_said(wrong: Any) -> None:
     with pytest.raises(ValueError, match="separator"):
-        Queued(1.0, None)  # type: ignore[arg-type]
+        Queued(1.0, wrong)
+
+
+@pytest.mark.parametrize("good", ["", " ", "; ", "\n\n", " \u2014 ", "Und dann: "])
+def test_a_separator_may_be_any_short_text(good: str) -> None:
+    assert read(Queued(1.0, good).written()) == Queued(1.0, good)
 
 
 @given(st.floats(0, 24 * 3600))
@@ -135,6 +171,75 @@ def test_all_lengths_up_to_a_day_are_good(value: float) -> None:
 
 
 # -- a user's own
+
+
+def test_the_example_in_its_docstring_works() -> None:
+    found = doctest.DocTestFinder().find(Strategy, "Strategy", globs=vars(strategies).copy())
+    runner = doctest.DocTestRunner()
+    for example in found:
+        runner.run(example, clear_globs=False)
+    assert runner.tries > 2
+    assert runner.failures == 0
+    stage = Stage().join()
+    stage.submit("long", resolve("considerate"), words=10)
+    stage.submit("short", resolve("considerate"), words=2)
+    stage.until(20)
+    assert stage.times == [1.0, 1.0 + 2 * 0.5 + 3.0]
+    assert stage.texts[0] == "short0 short1"
+
+
+@dataclass(frozen=True)
+class Odd(Strategy):
+    """Answers with what is no time, or raises."""
+
+    name: ClassVar[str] = "test-odd"
+    answer: ClassVar[Any] = None
+
+    def when(self, delivery: Delivery, floor: FloorView, now: float) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+ODD = [
+    math.nan,
+    True,
+    "soon",
+    b"1",
+    1j,
+    [1.0],
+    object(),
+    Odd,
+    10**400,
+    KeyError("x"),
+    RecursionError(),
+    StopIteration(),
+]
+
+
+@pytest.mark.parametrize("impartial", [True, False])
+@pytest.mark.parametrize("answer", ODD, ids=lambda a: repr(a)[:20])
+def test_one_that_raises_or_answers_with_nonsense_is_set_aside_and_the_next_goes_on(
+    answer: Any, impartial: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Odd, "answer", answer)
+    monkeypatch.setattr(Odd, "impartial", impartial)
+    stage = Stage().join()
+    for id in "abc":
+        stage.submit(id, Odd() if id != "c" else WaitForIdle(1.0))
+    assert [stage.settled[id].status for id in "ab"] == [Status.DEAD, Status.DEAD]
+    assert stage.settled["a"].reason.startswith("its strategy failed: ")
+    stage.until(10)
+    assert stage.texts == ["c0 c1 c2 c3"]
+
+
+@pytest.mark.parametrize(("answer", "times"), [(math.inf, []), (-math.inf, [0.0]), (-5, [0.0]), (3, [3.0])])
+def test_a_time_may_be_past_or_never(answer: float, times: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Odd, "answer", answer)
+    stage = Stage().join()
+    stage.submit("a", Odd())
+    stage.until(10)
+    assert stage.times == times
 
 
 def test_a_strategy_needs_a_name_of_its_own() -> None:
