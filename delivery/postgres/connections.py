@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from delivery.ledger import LedgerError
 from delivery.postgres.address import Address
-from delivery.postgres.trouble import HungError, LostError, explained
+from delivery.postgres.trouble import BrokenError, HungError, LostError, explained
 
 Connection = psycopg.AsyncConnection[dict[str, Any]]
 
@@ -24,6 +24,9 @@ CONNECT_TIMEOUT = 3.0
 
 REST = 0.25
 """Seconds after a failed attempt during which nobody else tries: so many callers wait for one answer, not in turn."""
+
+_BREATH = 0.05
+"""Seconds until a connection that broke while it was made is tried once more."""
 
 _SETTINGS: dict[str, str | int] = {
     "client_encoding": "UTF8",
@@ -66,7 +69,7 @@ class Connections:
     async def lend(self) -> AsyncIterator[Connection]:
         """A connection in autocommit. Raises LedgerError when none is to be had; psycopg's errors come out as such.
 
-        LostError: the connection is no more, and whatever was not committed with it.
+        BrokenError: the connection is no more, and whatever was not committed with it.
         """
         try:
             async with asyncio.timeout(self.timeout):
@@ -93,7 +96,9 @@ class Connections:
             if self._failed is not None and loop.time() < self._failed[0] + REST:
                 raise LostError(self._failed[1])
             try:
-                connection = await self._connect()
+                connection = await self._connect_at_once()
+            except BrokenError:
+                raise
             except LedgerError as error:
                 self._failed = loop.time(), str(error)
                 raise
@@ -125,7 +130,7 @@ class Connections:
                 late = f"PostgreSQL at {self.address}: no answer for {self.timeout:g} s; the server hangs or is cut off"
                 raise HungError(late) from error
             told = explained(error, self.address)
-            raise (LostError(str(told)) if connection.closed else told) from error
+            raise (BrokenError(str(told)) if connection.closed else told) from error
         finally:
             timer.cancel()
 
@@ -134,6 +139,13 @@ class Connections:
         idle, self._idle = self._idle, []
         for connection in idle:
             await self.close(connection)
+
+    async def _connect_at_once(self) -> Connection:
+        try:
+            return await self._connect()
+        except BrokenError:
+            await asyncio.sleep(_BREATH)
+            return await self._connect()
 
     async def _connect(self) -> Connection:
         try:

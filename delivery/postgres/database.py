@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -17,7 +17,7 @@ from delivery.ledger import LedgerError
 from delivery.postgres.address import Address
 from delivery.postgres.connections import Connection, Connections
 from delivery.postgres.listener import CHANNEL, Listener
-from delivery.postgres.trouble import READ_ONLY, CollisionError, HungError, LostError
+from delivery.postgres.trouble import READ_ONLY, BrokenError, CollisionError, LostError
 
 log = logging.getLogger("sottovoce.postgres")
 
@@ -48,20 +48,43 @@ _FACTS = """
 """
 
 
+Cursor = psycopg.AsyncCursor[dict[str, Any]]
+
+
 @dataclass(slots=True)
 class _Attempt:
     """How far a transaction came."""
 
     result: Any = None
     number: str | None = None
-    answer: psycopg.AsyncCursor[dict[str, Any]] | None = None
-    begun: bool = False
+    answer: Cursor | None = None
     committing: bool = False
 
     @property
     def durable(self) -> bool:
         """Whether the server has said so."""
         return self.answer is not None and self.answer.statusmessage == "COMMIT"
+
+
+class Transaction:
+    """What a write does: it goes out in one packet, until something is read."""
+
+    def __init__(self, connection: Connection, pipeline: psycopg.AsyncPipeline) -> None:
+        self.connection = connection
+        self._pipeline = pipeline
+
+    async def execute(self, sql: str, facts: Mapping[str, Any] | Sequence[Any] | None = None) -> Cursor:
+        """Ask, and do not wait for the answer."""
+        return await self.connection.execute(sql.encode(), facts)
+
+    async def answers(self, *asked: Cursor) -> list[list[dict[str, Any]]]:
+        """The rows of each of `asked`.
+
+        Fetched in another way, the server would not know that it is waited for, and would never end this transaction
+        if this process were stopped now (idle_in_transaction_session_timeout).
+        """
+        await self._pipeline.sync()
+        return [await each.fetchall() for each in asked]
 
 
 class PostgresDatabase:
@@ -137,22 +160,24 @@ class PostgresDatabase:
         return await asyncio.shield(self.start(work))
 
     async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """What `work`, which changes nothing, returns. To be used within `run`, as `write`."""
+        """What `work`, which changes nothing, returns. To be used within `run`, as `write`.
+
+        Tried once more when its connection broke.
+        """
         connections = self._open_connections()
         try:
             async with connections.lend() as connection:
                 return await work(connection)
-        except HungError:
-            raise
-        except LostError:
+        except BrokenError:
             await connections.renew()
         async with connections.lend() as connection:
             return await work(connection)
 
     async def write(
-        self, work: Callable[[Connection], Awaitable[T]], *, once: bool = False, notify: str | None = None
+        self, work: Callable[[Transaction], Awaitable[T]], *, once: bool = False, notify: str | None = None
     ) -> T:
-        """Run `work` in a transaction and in one pipeline; return once it is durable.
+        """Run `work` in a transaction and in one pipeline; return once it is durable. To be used within `run`.
+
 
         What `work` raises undoes it and is raised here; PostgreSQL's own errors come out as LedgerError. When it
         collided with another one, or its connection broke, it is run again. `once`: never if it was written after
@@ -170,7 +195,7 @@ class PostgresDatabase:
                 if attempt.number and attempt.committing and await self._committed(attempt, error):
                     await self._hint(notify)
                     return cast("T", attempt.result)
-                if not attempt.begun or isinstance(error, HungError):
+                if not isinstance(error, BrokenError):
                     raise
                 log.info("trying again: %s", error)
         return await self._transact(work, _Attempt(), once, notify)
@@ -181,19 +206,19 @@ class PostgresDatabase:
         Several processes may do so at once. Raises LedgerError, changing nothing, when a newer release wrote them.
         """
 
-        async def apply(connection: Connection) -> None:
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('sottovoce schema', 0))")
-            if not await _there(connection, "to_regnamespace", SCHEMA):
-                await connection.execute(f"CREATE SCHEMA {SCHEMA}".encode())
-            if not await _there(connection, "to_regclass", f"{SCHEMA}.schema"):
+        async def apply(transaction: Transaction) -> None:
+            await transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended('sottovoce schema', 0))")
+            if not await _there(transaction.connection, "to_regnamespace", SCHEMA):
+                await transaction.execute(f"CREATE SCHEMA {SCHEMA}")
+            if not await _there(transaction.connection, "to_regclass", f"{SCHEMA}.schema"):
                 table = f"CREATE TABLE {SCHEMA}.schema (part text PRIMARY KEY, version integer NOT NULL)"
-                await connection.execute(table.encode())
-            for script in versions[await self._version(connection, part, len(versions)) :]:
+                await transaction.execute(table)
+            for script in versions[await self._version(transaction.connection, part, len(versions)) :]:
                 for statement in filter(str.strip, script.split(";")):
-                    await connection.execute(statement.encode())
-            await connection.execute(
+                    await transaction.execute(statement)
+            await transaction.execute(
                 f"INSERT INTO {SCHEMA}.schema VALUES (%s, %s) "
-                "ON CONFLICT (part) DO UPDATE SET version = excluded.version".encode(),
+                "ON CONFLICT (part) DO UPDATE SET version = excluded.version",
                 (part, len(versions)),
             )
 
@@ -205,15 +230,14 @@ class PostgresDatabase:
         await self.run(migrated())
 
     async def _transact(
-        self, work: Callable[[Connection], Awaitable[T]], attempt: _Attempt, once: bool, notify: str | None
+        self, work: Callable[[Transaction], Awaitable[T]], attempt: _Attempt, once: bool, notify: str | None
     ) -> T:
         async with self._open_connections().lend() as connection:
-            attempt.begun = True
             try:
-                async with connection.pipeline():
+                async with connection.pipeline() as pipeline:
                     await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                     number = await connection.execute("SELECT pg_current_xact_id()::text AS number") if once else None
-                    result = attempt.result = await work(connection)
+                    result = attempt.result = await work(Transaction(connection, pipeline))
                     if number is not None and (row := await number.fetchone()):
                         attempt.number = row["number"]
                     attempt.committing = True

@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import psycopg
-
 from delivery.ledger import (
     LEASE,
     OPEN_STATUSES,
@@ -24,7 +22,7 @@ from delivery.ledger import (
     Status,
 )
 from delivery.postgres.connections import Connection
-from delivery.postgres.database import CONNECTIONS, TIMEOUT, PostgresDatabase
+from delivery.postgres.database import CONNECTIONS, TIMEOUT, Cursor, PostgresDatabase, Transaction
 from delivery.postgres.lanes import Lanes
 from delivery.postgres.listener import CHANNEL
 from delivery.postgres.schema import VERSIONS
@@ -51,13 +49,13 @@ _PUT = f"""
         RETURNING room
     )
     SELECT pg_notify('{CHANNEL}', room) FROM new
-""".encode()
+"""
 
 _SELECT = """
     SELECT *, greatest(0, extract(epoch FROM clock_timestamp() - put_at))::float8 AS age FROM sottovoce.deliveries
 """
 
-_KEEP = b"""
+_KEEP = """
     UPDATE sottovoce.deliveries SET status = %(status)s, wording = %(wording)s, heard_chars = %(heard_chars)s,
         attempts = %(attempts)s, reason = %(reason)s, unwanted = %(unwanted)s, epoch = coalesce(%(epoch)s, epoch),
         put_at = CASE WHEN %(anew)s THEN clock_timestamp() ELSE put_at END, moved_at = clock_timestamp()
@@ -111,20 +109,21 @@ class PostgresLedger:
         """This process is alive; returns those that are gone and not forgotten."""
         facts = {"id": process.id, "address": process.address, "lease": self._lease}
 
-        async def note(connection: Connection) -> frozenset[str]:
-            await connection.execute(
+        async def note(transaction: Transaction) -> frozenset[str]:
+            await transaction.execute(
                 "UPDATE sottovoce.processes SET gone = true WHERE address = %(address)s AND id <> %(id)s "
                 "AND NOT EXISTS (SELECT FROM sottovoce.processes WHERE id = %(id)s)",
                 facts,
             )
-            await connection.execute(
+            await transaction.execute(
                 "INSERT INTO sottovoce.processes (id, address, beat_at) "
                 "VALUES (%(id)s, %(address)s, clock_timestamp()) ON CONFLICT (id) DO UPDATE "
                 "SET address = excluded.address, beat_at = excluded.beat_at, gone = false",
                 facts,
             )
-            gone = await connection.execute(f"SELECT id FROM sottovoce.processes WHERE {_LAPSED}".encode(), facts)
-            return frozenset([row["id"] async for row in gone])
+            gone = await transaction.execute(f"SELECT id FROM sottovoce.processes WHERE {_LAPSED}", facts)
+            (rows,) = await transaction.answers(gone)
+            return frozenset(row["id"] for row in rows)
 
         return await self._write(note)
 
@@ -143,29 +142,31 @@ class PostgresLedger:
         """Own `room`: its reserved and speaking deliveries are queued again, older owners are fenced."""
         facts = {"room": room, "owner": owner, "lease": self._lease}
 
-        async def take(connection: Connection) -> int:
-            taken = await connection.execute(
+        async def take(transaction: Transaction) -> int:
+            taken = await transaction.execute(
                 "INSERT INTO sottovoce.rooms AS known (room, owner, epoch, taken_at) "
                 "VALUES (%(room)s, %(owner)s, 1, clock_timestamp()) ON CONFLICT (room) DO UPDATE "
                 "SET owner = excluded.owner, epoch = known.epoch + 1, held = true, taken_at = excluded.taken_at "
                 "WHERE known.owner = excluded.owner OR NOT known.held OR NOT EXISTS "
-                f"(SELECT FROM sottovoce.processes WHERE id = known.owner AND NOT {_LAPSED}) RETURNING epoch".encode(),
+                f"(SELECT FROM sottovoce.processes WHERE id = known.owner AND NOT {_LAPSED}) RETURNING epoch",
                 facts,
             )
-            held = await connection.execute(
+            held = await transaction.execute(
                 "SELECT id, address, extract(epoch FROM clock_timestamp() - beat_at)::float8 AS age "
                 "FROM sottovoce.rooms JOIN sottovoce.processes ON id = owner WHERE room = %(room)s",
                 facts,
             )
-            row = await taken.fetchone()
-            if row is None:
-                holder = await held.fetchone()
-                if holder is None:
+            in_work = await _locked(transaction, "room = %s AND status IN ('reserved', 'speaking')", room)
+            taken_by_us, holders, rows = await transaction.answers(taken, held, in_work)
+            if not taken_by_us:
+                if not holders:
                     raise CollisionError(f"room {room!r} changed hands just now")
+                (holder,) = holders
                 raise RoomHeldError(room, Process(holder["id"], holder["address"]), holder["age"])
-            for entry in await _locked(connection, "room = %s AND status IN ('reserved', 'speaking')", room):
-                await _keep(connection, orphaned(entry), row["epoch"])
-            return int(row["epoch"])
+            epoch: int = taken_by_us[0]["epoch"]
+            for row in rows:
+                await _keep(transaction, orphaned(_entry(row)), epoch)
+            return epoch
 
         return await self._write(take, notify=room)
 
@@ -184,13 +185,13 @@ class PostgresLedger:
     async def move(self, room: str, epoch: int, moves: Sequence[Move]) -> frozenset[str]:
         """Make all of `moves`, or none; returns the ids of those that had ended before."""
 
-        async def step(connection: Connection) -> frozenset[str]:
-            owned = await connection.execute("SELECT epoch FROM sottovoce.rooms WHERE room = %s FOR UPDATE", (room,))
-            found = await _locked(connection, "id = ANY(%s)", [move.id for move in moves])
-            row = await owned.fetchone()
-            if row is None or row["epoch"] != epoch:
+        async def step(transaction: Transaction) -> frozenset[str]:
+            owned = await transaction.execute("SELECT epoch FROM sottovoce.rooms WHERE room = %s FOR UPDATE", (room,))
+            known = await _locked(transaction, "id = ANY(%s)", [move.id for move in moves])
+            epochs, rows = await transaction.answers(owned, known)
+            if not epochs or epochs[0]["epoch"] != epoch:
                 raise FencedError(f"room {room!r} was taken over: epoch {epoch} is old")
-            entries = {entry.delivery.id: entry for entry in found if entry.delivery.room == room}
+            entries = {row["id"]: _entry(row) for row in rows if row["room"] == room}
             changed, over = dict[str, Entry](), set[str]()
             for move in moves:
                 entry = changed.get(move.id) or entries.get(move.id)
@@ -201,7 +202,7 @@ class PostgresLedger:
                 else:
                     changed[move.id] = after(entry, move)
             for entry in changed.values():
-                await _keep(connection, entry, epoch)
+                await _keep(transaction, entry, epoch)
             return frozenset(over)
 
         return await self._write(step, once=True, notify=room, tell=room)
@@ -238,11 +239,11 @@ class PostgresLedger:
         """All of them in one transaction and one round trip, so that a process that is stopped holds no lock."""
         runs = 0
 
-        async def insert(connection: Connection) -> list[psycopg.AsyncCursor[dict[str, Any]]]:
+        async def insert(transaction: Transaction) -> list[Cursor]:
             nonlocal runs
             runs += 1
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"sottovoce {room}",))
-            return [await connection.execute(_PUT, {**put.row, "limit": put.limit}) for put in puts]
+            await transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"sottovoce {room}",))
+            return [await transaction.execute(_PUT, {**put.row, "limit": put.limit}) for put in puts]
 
         async def look(connection: Connection) -> dict[str, dict[str, Any]]:
             sql = "SELECT id, room, content, addressee FROM sottovoce.deliveries WHERE id = ANY(%s)"
@@ -259,16 +260,16 @@ class PostgresLedger:
     async def _change(self, id: str, change: Callable[[Entry], Entry]) -> Status | None:
         """What anybody may do to a delivery, whoever has its room."""
 
-        async def alter(connection: Connection) -> tuple[Entry, Entry] | None:
-            found = await _locked(connection, "id = %s", id)
-            if not found:
+        async def alter(transaction: Transaction) -> tuple[Entry, Entry] | None:
+            (rows,) = await transaction.answers(await _locked(transaction, "id = %s", id))
+            if not rows:
                 return None
-            changed = change(found[0])
-            if changed != found[0]:
-                anew = found[0].status.terminal and not changed.status.terminal
-                await _keep(connection, changed, anew=anew)
-                await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, changed.delivery.room))
-            return found[0], changed
+            before = _entry(rows[0])
+            changed = change(before)
+            if changed != before:
+                await _keep(transaction, changed, anew=before.status.terminal and not changed.status.terminal)
+                await transaction.execute("SELECT pg_notify(%s, %s)", (CHANNEL, changed.delivery.room))
+            return before, changed
 
         async def changed() -> Status | None:
             made = await self.database.write(alter)
@@ -282,7 +283,7 @@ class PostgresLedger:
 
     async def _write(
         self,
-        work: Callable[[Connection], Awaitable[T]],
+        work: Callable[[Transaction], Awaitable[T]],
         *,
         once: bool = False,
         notify: str | None = None,
@@ -297,8 +298,8 @@ class PostgresLedger:
         return await self.database.run(write())
 
     async def _execute(self, sql: str, facts: Mapping[str, Any]) -> None:
-        async def execute(connection: Connection) -> None:
-            await connection.execute(sql.encode(), facts)
+        async def execute(transaction: Transaction) -> None:
+            await transaction.execute(sql, facts)
 
         await self._write(execute)
 
@@ -321,20 +322,19 @@ def _outcome(put: _Put, new: bool, known: Mapping[str, Mapping[str, Any]], perha
     return perhaps_before
 
 
-async def _locked(connection: Connection, which: str, value: str | list[str]) -> list[Entry]:
+async def _locked(transaction: Transaction, which: str, value: str | list[str]) -> Cursor:
     """Deliveries nobody else may change before this transaction ends."""
-    found = await connection.execute(f"{_SELECT} WHERE {which} ORDER BY seq FOR UPDATE".encode(), (value,))
-    return [_entry(row) async for row in found]
+    return await transaction.execute(f"{_SELECT} WHERE {which} ORDER BY seq FOR UPDATE", (value,))
 
 
-async def _keep(connection: Connection, entry: Entry, epoch: int | None = None, *, anew: bool = False) -> None:
+async def _keep(transaction: Transaction, entry: Entry, epoch: int | None = None, *, anew: bool = False) -> None:
     """Write down where the delivery stands.
 
     `epoch`: of the owner who moved it (None: it was not the owner); `anew`: its age begins again.
     """
     fields = {name: getattr(entry, name) for name in ("wording", "heard_chars", "attempts", "reason", "unwanted")}
     facts = {"id": entry.delivery.id, "status": entry.status.value, "epoch": epoch, "anew": anew, **fields}
-    await connection.execute(_KEEP, facts)
+    await transaction.execute(_KEEP, facts)
 
 
 def _entry(row: Mapping[str, Any]) -> Entry:

@@ -57,11 +57,15 @@ AWAY = "the server went away, or the way to it; it is tried again with the next 
 
 
 class LostError(LedgerError):
-    """The connection broke, or none could be made: by itself the database is perhaps well."""
+    """There is no connection."""
+
+
+class BrokenError(LostError):
+    """A connection broke while it was made or used; another one may do."""
 
 
 class HungError(LostError):
-    """No answer came in time: asking again would take as long."""
+    """No answer came in time; asking again would take as long."""
 
 
 class CollisionError(LedgerError):
@@ -69,7 +73,7 @@ class CollisionError(LedgerError):
 
 
 def explained(error: psycopg.Error | OSError, address: Address) -> LedgerError:
-    """What happened, where, and what to do about it."""
+    """What happened, where, and what to do about it: a LostError if the server itself said nothing."""
     words = " ".join(str(error).split()) or type(error).__name__
     state = getattr(error, "sqlstate", None)
     if state:
@@ -77,6 +81,6 @@ def explained(error: psycopg.Error | OSError, address: Address) -> LedgerError:
     else:
         fix = next((fix for part, fix in _BY_WORDS.items() if part in words), AWAY)
     text = address.redacted(f"PostgreSQL at {address}: {words}; {fix.format(database=address.database)}")
-    if state in _COLLIDED:
-        return CollisionError(text)
-    return LedgerError(text) if state else LostError(text)
+    if state:
+        return CollisionError(text) if state in _COLLIDED else LedgerError(text)
+    return BrokenError(text) if fix is AWAY else LostError(text)

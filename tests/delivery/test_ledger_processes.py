@@ -9,7 +9,7 @@ import pytest
 from delivery.ledger import LEASE, FencedError, Ledger, Move, Process, RoomHeldError, Status
 from delivery.memory import MemoryLedger
 from delivery.postgres import PostgresLedger
-from delivery.postgres.connections import Connection
+from delivery.postgres.database import Transaction
 from delivery.sqlite import SqliteLedger
 from tests.delivery.ledgers import entry, play, result
 
@@ -23,9 +23,9 @@ async def pass_time(ledger: Ledger, seconds: float) -> None:
         return await asyncio.sleep(seconds)
     if isinstance(ledger, PostgresLedger):
 
-        async def earlier(connection: Connection) -> None:
+        async def earlier(transaction: Transaction) -> None:
             sql = "UPDATE sottovoce.processes SET beat_at = beat_at - make_interval(secs => %s)"
-            await connection.execute(sql, (seconds,))
+            await transaction.execute(sql, (seconds,))
 
         return await ledger.database.write(earlier)
     assert isinstance(ledger, SqliteLedger)

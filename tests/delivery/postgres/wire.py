@@ -37,7 +37,10 @@ async def wire(url: str) -> AsyncIterator[Wire]:
     host, _, port = place.partition(":")
     tasks = set[asyncio.Task[None]]()
 
-    async def pump(one: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asks: bool) -> None:
+    async def pump(
+        one: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.StreamWriter | None = None
+    ) -> None:
+        """From `reader` to `writer`; `back` goes to the client, if it is the client who speaks."""
         deaf = False
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
@@ -45,15 +48,15 @@ async def wire(url: str) -> AsyncIterator[Wire]:
                     deaf = True
                 if deaf:
                     continue
-                if asks and one.cut is not None and one.at in data:
+                if back is not None and one.cut is not None and one.at in data:
                     how, one.cut = one.cut, None
                     one.cuts += 1
                     if how is Cut.AFTER:
                         writer.write(data)
                         await writer.drain()
                         await asyncio.sleep(0.1)  # the server's own time: it is to have done it
-                    for end in one.ends:
-                        end.transport.abort()
+                    writer.transport.abort()
+                    back.transport.abort()
                     return
                 writer.write(data)
                 await writer.drain()
@@ -62,7 +65,7 @@ async def wire(url: str) -> AsyncIterator[Wire]:
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         their_reader, their_writer = await asyncio.open_connection(host, int(port))
         made.ends += [writer, their_writer]
-        for pumping in (pump(made, reader, their_writer, True), pump(made, their_reader, writer, False)):
+        for pumping in (pump(made, reader, their_writer, writer), pump(made, their_reader, writer)):
             task = asyncio.create_task(pumping)
             tasks.add(task)
             task.add_done_callback(tasks.discard)
