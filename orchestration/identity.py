@@ -20,7 +20,8 @@ MAX_TOKEN = 128
 MAX_NAMES = 1000
 """Most names that may be claimed in one room, so that a stranger cannot fill the disk with them."""
 
-_TOKEN_BYTES = 32
+TOKEN_BYTES = 32
+"""Random bytes in a token: nobody can guess it, so nobody needs to be slowed down."""
 
 
 class IdentityError(Exception):
@@ -86,11 +87,11 @@ class MemoryIdentities:
         name = valid_name(name)
         known = names.get(name)
         if known is not None:
-            return _proven(room, name, token, known)
+            return proven(room, name, token, known)
         if len(names) >= MAX_NAMES:
             raise TooManyNamesError(f"room {room!r} already has {MAX_NAMES} names")
-        token = secrets.token_urlsafe(_TOKEN_BYTES)
-        names[name] = _mark(token)
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        names[name] = mark(token)
         return token
 
 
@@ -134,31 +135,32 @@ class SqliteIdentities:
     async def claim(self, room: str, name: str, token: str | None) -> str:
         """Be `name` in `room`."""
         key = valid_name(room, "room"), valid_name(name)
-        fresh = secrets.token_urlsafe(_TOKEN_BYTES)
+        fresh = secrets.token_urlsafe(TOKEN_BYTES)
 
         def take(connection: sqlite3.Connection) -> str:
             known = connection.execute("SELECT mark FROM identities WHERE room = ? AND name = ?", key).fetchone()
             if known is not None:
-                proven = _proven(*key, token, known["mark"])
+                given = proven(*key, token, known["mark"])
                 connection.execute(f"UPDATE identities SET seen_at = {NOW} WHERE room = ? AND name = ?", key)  # noqa: S608
-                return proven
+                return given
             count = connection.execute("SELECT count(*) FROM identities WHERE room = ?", key[:1]).fetchone()[0]
             if count >= MAX_NAMES:
                 raise TooManyNamesError(f"room {key[0]!r} already has {MAX_NAMES} names")
-            connection.execute(f"INSERT INTO identities VALUES (?, ?, ?, {NOW}, {NOW})", (*key, _mark(fresh)))  # noqa: S608
+            connection.execute(f"INSERT INTO identities VALUES (?, ?, ?, {NOW}, {NOW})", (*key, mark(fresh)))  # noqa: S608
             return fresh
 
         return await self._database.write(take)
 
 
-def _mark(token: str) -> bytes:
+def mark(token: str) -> bytes:
+    """What is kept of a token: its SHA-256."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def _proven(room: str, name: str, token: str | None, known: bytes) -> str:
+def proven(room: str, name: str, token: str | None, known: bytes) -> str:
     """`token` if it is the one whose mark is `known`; compared in constant time."""
     offered = token if isinstance(token, str) and len(token) <= MAX_TOKEN else ""
-    if not hmac.compare_digest(_mark(offered), known):
+    if not hmac.compare_digest(mark(offered), known):
         raise NameTakenError(
             f"the name {name!r} is taken in room {room!r}; choose another, or come back with its token"
         )

@@ -165,10 +165,10 @@ class Runtime:
             raise RoomError("the runtime is not open; use `async with runtime`")
 
     def _parts(self) -> tuple[Ledger, TaskEngine, Identities]:
-        """Ledger, engine and identities: those given, or those of the state directory, or in memory."""
-        from orchestration.storage import in_directory, in_memory
+        """Ledger, engine and identities: those given, or those of the state directory or database, or in memory."""
+        from orchestration.storage import storage
 
-        parts = in_memory() if self._state is None else in_directory(Path(self._state))
+        parts = storage(self._state)
         ledger, engine, identities = self._given
         return ledger or parts.ledger, engine or parts.engine, identities or parts.identities
 

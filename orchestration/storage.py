@@ -1,4 +1,4 @@
-"""Where a runtime remembers: a directory with the ledger, the names and the task engine's file, or memory."""
+"""Where a runtime remembers: a directory of SQLite files, a PostgreSQL database, or memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestration.identity import Identities
 
 
 class StorageError(Exception):
-    """The directory cannot be used; the message names it and the fix."""
+    """The directory or the database's URL cannot be used; the message names it and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,13 @@ class Storage:
     ledger: Ledger
     engine: TaskEngine
     identities: Identities
+
+
+def storage(state: str | Path | None) -> Storage:
+    """At a URL, in a directory, or (None) in memory. Raises StorageError."""
+    if state is None:
+        return in_memory()
+    return at_url(state) if isinstance(state, str) and "://" in state else in_directory(Path(state))
 
 
 def in_memory() -> Storage:
@@ -45,3 +52,19 @@ def in_directory(path: Path) -> Storage:
         raise StorageError(f"state: {path} cannot be made: {reason}; choose another directory") from error
     ledger = SqliteLedger(path / "sottovoce.db")
     return Storage(ledger, DurableEngine.in_file(path / "tasks.db"), SqliteIdentities(ledger.database))
+
+
+def at_url(url: str) -> Storage:
+    """Everything survives, and other processes share it: the PostgreSQL database at `url` ("postgresql://...").
+
+    Loads psycopg. Raises StorageError for a URL that is not right, never showing its password.
+    """
+    from delivery.postgres import PostgresLedger
+    from orchestration.engines.durable import DurableEngine
+    from orchestration.identity_postgres import PostgresIdentities
+
+    try:
+        ledger = PostgresLedger(url)
+        return Storage(ledger, DurableEngine.in_postgres(url), PostgresIdentities(ledger.database))
+    except ValueError as error:
+        raise StorageError(f"state: {error}") from None

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from delivery.database import Database
+from delivery.postgres import PostgresLedger
+from delivery.postgres.database import PostgresDatabase
 from delivery.sqlite import SqliteLedger
 from orchestration import identity
 from orchestration.identity import (
@@ -20,11 +22,16 @@ from orchestration.identity import (
     TooManyNamesError,
     valid_name,
 )
+from orchestration.identity_postgres import PostgresIdentities
+from tests.delivery.postgres.wire import Cut, wire
+from tests.postgres import Server
 from voice.clock import run
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def identities(request: pytest.FixtureRequest, tmp_path: Path) -> Identities:
+    if request.param == "postgres":
+        return PostgresIdentities(PostgresDatabase(request.getfixturevalue("postgres_url")))
     return MemoryIdentities() if request.param == "memory" else SqliteIdentities(Database(tmp_path / "s.db"))
 
 
@@ -36,7 +43,7 @@ def play(identities: Identities, script: Callable[[Identities], Awaitable[None]]
         finally:
             await identities.aclose()
 
-    run(main())
+    (asyncio.run if isinstance(identities, PostgresIdentities) else run)(main())
 
 
 def test_a_name_is_its_first_claimants(identities: Identities) -> None:
@@ -151,3 +158,39 @@ def test_last_seen_is_kept(tmp_path: Path) -> None:
         await identities.aclose()
 
     run(script())
+
+
+@pytest.mark.postgres
+def test_names_are_shared_by_processes_and_tokens_are_not_kept(postgres_server: Server, postgres_url: str) -> None:
+    async def script() -> None:
+        ledger = PostgresLedger(postgres_url)
+        await ledger.open()
+        ours, theirs = PostgresIdentities(ledger.database), PostgresIdentities(PostgresDatabase(postgres_url))
+        await asyncio.gather(ours.open(), theirs.open())
+        claims = (each.claim("lobby", "ann", None) for each in (ours, theirs) for _ in range(5))
+        outcomes = await asyncio.gather(*claims, return_exceptions=True)
+        (token,) = [outcome for outcome in outcomes if isinstance(outcome, str)]
+        assert sum(isinstance(outcome, NameTakenError) for outcome in outcomes) == 9
+        assert await theirs.claim("lobby", "ann", token) == await ours.claim("lobby", "ann", token) == token
+        await ours.aclose()
+        assert await ledger.get("the database is still open") is None
+        await ledger.aclose()
+        await theirs.aclose()
+        assert token not in str(postgres_server.run("SELECT * FROM sottovoce.identities", postgres_url))
+
+    asyncio.run(script())
+
+
+@pytest.mark.postgres
+def test_a_claim_whose_answer_was_lost_is_answered_all_the_same(postgres_url: str) -> None:
+    async def script() -> None:
+        async with wire(postgres_url) as line:
+            identities = PostgresIdentities(PostgresDatabase(line.url))
+            await identities.open()
+            line.cut = Cut.AFTER
+            token = await identities.claim("lobby", "ann", None)
+            assert line.cuts == 1
+            assert await identities.claim("lobby", "ann", token) == token
+            await identities.aclose()
+
+    asyncio.run(script())

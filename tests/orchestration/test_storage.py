@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from delivery.ledger import LedgerError
 from delivery.memory import MemoryLedger
+from delivery.postgres import PostgresLedger
 from delivery.sqlite import SqliteLedger
 from orchestration import Runtime
 from orchestration.engines.durable import DurableEngine
 from orchestration.engines.memory import MemoryEngine
 from orchestration.identity import NameTakenError, SqliteIdentities
-from orchestration.storage import StorageError, in_directory, in_memory
+from orchestration.identity_postgres import PostgresIdentities
+from orchestration.storage import StorageError, at_url, in_directory, in_memory, storage
 from voice.simulated import SimulatedChannel
 
 
@@ -48,9 +51,52 @@ def test_a_runtime_that_cannot_keep_anything_does_not_open(tmp_path: Path) -> No
             asyncio.run(runtime.__aenter__())
 
 
-def test_a_runtime_that_is_opened_again_knows_what_it_was_told(tmp_path: Path) -> None:
+def test_at_a_url_everything_is_in_one_database() -> None:
+    parts = at_url("postgresql://ann:secret@nowhere.invalid/calls")
+    assert isinstance(parts.ledger, PostgresLedger)
+    assert isinstance(parts.engine, DurableEngine)
+    assert isinstance(parts.identities, PostgresIdentities)
+    assert parts.engine.name == "postgres"
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("mysql://ann:secret@db/calls", "^state: the database's URL must begin with postgresql://, not with mysql://"),
+        ("postgresql://ann:secret@db", "^state: the database's URL must name a database"),
+        ("postgresql+psycopg://ann:secret@db/calls", "^state: the database's URL must begin with postgresql://"),
+    ],
+)
+def test_a_wrong_url_is_said_without_its_password(state: str, message: str) -> None:
+    with pytest.raises(StorageError, match=message) as wrong:
+        storage(state)
+    assert "secret" not in str(wrong.value)
+
+
+def test_a_state_is_a_url_a_directory_or_nothing(tmp_path: Path) -> None:
+    assert isinstance(storage("postgresql://db/calls").ledger, PostgresLedger)
+    assert isinstance(storage(str(tmp_path / "state")).ledger, SqliteLedger)
+    assert isinstance(storage(tmp_path / "state").ledger, SqliteLedger)
+    assert isinstance(storage(None).ledger, MemoryLedger)
+
+
+def test_a_runtime_whose_database_is_not_there_does_not_open() -> None:
+    runtime = Runtime(state="postgresql://ann:secret@127.0.0.1:1/calls", channels=lambda _: SimulatedChannel())
+    with pytest.raises(LedgerError, match=r"^PostgreSQL at ann@127\.0\.0\.1:1/calls: .*refused.*start it"):
+        asyncio.run(runtime.__aenter__())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        url: str = request.getfixturevalue("postgres_url")
+        return url
+    return str(tmp_path / "state")
+
+
+def test_a_runtime_that_is_opened_again_knows_what_it_was_told(state: str) -> None:
     def made() -> Runtime:
-        return Runtime(state=tmp_path / "state", channels=lambda _: SimulatedChannel())
+        return Runtime(state=state, channels=lambda _: SimulatedChannel())
 
     async def main() -> None:
         async with asyncio.timeout(60):
