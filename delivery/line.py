@@ -8,7 +8,7 @@ takes depends on how many strategies and addressees there are, not on how many d
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, merge
 from itertools import count
@@ -63,12 +63,21 @@ class Line:
         self._overdue = min(self._overdue, item.overdue_from)
         self._book(item)
 
-    def remove(self, item: Pending, message: str | None = None) -> None:
-        """It waits no more: it ended, or is spoken in `message`."""
+    def remove(self, item: Pending) -> None:
+        """It waits no more: it ended."""
         if item.message is None:
             self._leave(item)
-        item.message, item.next = message, None
-        item.wait_for(None if message is None else SPEAKING, self._waits, self.now)
+        item.message = item.next = None
+        item.wait_for(None, self._waits.copy(), self.now)
+
+    def begin(self, items: Iterable[Pending], message: str) -> None:
+        """They are spoken in `message` now."""
+        waits = self._waits.copy()
+        for item in items:
+            self._leave(item)
+            item.message, item.next = message, None
+            item.wait_for(SPEAKING, waits, self.now)
+        self.head = None
 
     def listened_to_by(self, callers: frozenset[str]) -> None:
         """Who hears has changed."""
@@ -79,7 +88,7 @@ class Line:
                     self._book(item)
 
     def _book(self, item: Pending) -> None:
-        item.wait_for(None if self.hears(item) else ADDRESSEE, self._waits, self.now)
+        item.wait_for(None if self.hears(item) else ADDRESSEE, self._waits.copy(), self.now)
 
     # -- what makes one unlike the others
 
@@ -120,7 +129,7 @@ class Line:
         lane.take(item)
         if not lane.items:
             del self._lanes[lane.key]
-        self._apart.pop(item.id, None)
+            self._apart.pop(item.id, None)
 
     def _move(self, item: Pending) -> None:
         if item.lane is not None and item.lane.key != self._key(item):

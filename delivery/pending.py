@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from delivery.ledger import Delivery, Entry, SpeakAs, Status
@@ -23,6 +24,8 @@ ADDRESSEE = "addressee_absent"
 SPEAKING = "speaking"
 UNATTENDED = "unattended"
 """It waited in the ledger while no desk had it."""
+LONGEST_TRAIL = 16
+"""How many changes of what a delivery waits for are kept until they are summed up."""
 
 
 class Next(Enum):
@@ -50,8 +53,10 @@ class Pending:
     attempts: int
     yields: bool
     """A caller cut it: the rest of it waits for silence, whatever its strategy."""
-    waits: dict[str, float]
-    """Seconds by reason, up to `_since`; from then on it waits for `_why`."""
+    _spent: dict[str, float]
+    """Seconds by reason, up to where `_trail` begins."""
+    _trail: list[tuple[float, str | None, Mapping[str, float]]]
+    """From when on it waited for what, and what the room had waited by then."""
     ready: bool = False
     preparing: bool = False
     retry_at: float = -math.inf
@@ -65,9 +70,6 @@ class Pending:
     """Somebody watches over its time."""
     end_as: tuple[Status, str] | None = None
     """What becomes of it, and why, when its speech is over: it was cancelled or superseded meanwhile."""
-    _why: str | None = UNATTENDED
-    _since: float = 0.0
-    _totals: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entry: Entry, strategy: Strategy, now: float) -> Pending:
@@ -83,8 +85,8 @@ class Pending:
             heard=entry.heard_chars,
             attempts=entry.attempts,
             yields=entry.attempts > 0 and entry.heard_chars > 0,
-            waits={UNATTENDED: entry.age} if entry.age else {},
-            _since=now,
+            _spent={UNATTENDED: entry.age} if entry.age else {},
+            _trail=[],
         )
 
     @property
@@ -151,16 +153,26 @@ class Pending:
         return [Prepare(self.delivery, self.wording)]
 
     def wait_for(self, why: str | None, totals: Mapping[str, float], now: float) -> None:
-        """From `now` on it waits for `why` (None: for what the whole room waits for, summed up in `totals`)."""
-        if self._why is None:
-            spent = [(reason, total - self._totals.get(reason, 0.0)) for reason, total in totals.items()]
-        else:
-            spent = [(self._why, now - self._since)]
-        for reason, seconds in spent:
-            if seconds > 0.0:
-                self.waits[reason] = self.waits.get(reason, 0.0) + seconds
-        self._why, self._since = why, now
-        self._totals = dict(totals) if why is None else {}
+        """From `now` on it waits for `why` (None: for what the whole room waits for, summed up in `totals`).
+
+        `totals` must not change any more.
+        """
+        self._trail.append((now, why, totals))
+        if len(self._trail) > LONGEST_TRAIL:
+            self._spent, self._trail = self.waits, self._trail[-1:]
+
+    @property
+    def waits(self) -> dict[str, float]:
+        """Seconds by reason, up to when `wait_for` was last told."""
+        spent = dict(self._spent)
+        for (since, why, before), (until, _, after) in pairwise(self._trail):
+            reasons = (
+                {r: total - before.get(r, 0.0) for r, total in after.items()} if why is None else {why: until - since}
+            )
+            for reason, seconds in reasons.items():
+                if seconds > 0.0:
+                    spent[reason] = spent.get(reason, 0.0) + seconds
+        return spent
 
 
 @dataclass(slots=True, eq=False)

@@ -51,6 +51,16 @@ _BROKEN = frozenset({"failed", "unconfirmed"})
 """Nobody cut it; the voice failed, or its receipts did not come."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What is to be done when the time of these has come; `priority`: the highest of them."""
+
+    items: list[Pending]
+    speak: Speak
+    record: Record
+    priority: int
+
+
 @dataclass(slots=True)
 class Scheduler:
     """One room's. `tries`: how often a delivery may be cut or fail before it is set aside as dead."""
@@ -64,7 +74,7 @@ class Scheduler:
     _pending: dict[str, Pending] = field(default_factory=dict)
     _topics: dict[tuple[str, str | None], dict[str, Pending]] = field(default_factory=dict)
     """What is pending, by topic and addressee."""
-    _draft: tuple[list[Pending], Speak, Record] | None = None
+    _draft: _Draft | None = None
     """The message that is spoken next, if nothing changes: made before its time has come."""
     _ids: Iterator[int] = field(default_factory=count)
 
@@ -238,12 +248,14 @@ class Scheduler:
                 actions += item.prepare(self._line.now)
             if all(item.ready for item in together):
                 self._write(together)
+        elif self._draft is not None and self._draft.items == together:
+            self._speak(together, actions)
         elif not any(item.preparing for item in together):
             self._speak([item for item in together if item.ready], actions)
 
-    def _write(self, items: list[Pending]) -> tuple[Speak, Record]:
+    def _write(self, items: list[Pending]) -> _Draft:
         """The message they are, made once; what is ready does not change any more."""
-        if self._draft is None or self._draft[0] != items:
+        if self._draft is None or self._draft.items != items:
             head = items[0]
             message = compose(
                 f"m{next(self._ids)}",
@@ -254,20 +266,19 @@ class Scheduler:
                 over=head.talks_over,
             )
             moves = tuple(Move(i.id, Status.SPEAKING, heard_chars=i.heard) for i in items)
-            self._draft = items, Speak(message), Record(moves)
-        return self._draft[1:]
+            priority = max(i.delivery.priority for i in items)
+            self._draft = _Draft(items, Speak(message), Record(moves), priority)
+        return self._draft
 
     def _speak(self, items: list[Pending], actions: list[Action]) -> None:
         line = self._line
         for other in line.spoken.values():
             self._stop(other, "over", actions)
-        speak, record = self._write(items)
-        message, self._draft = speak.message, None
-        line.spoken[message.id] = Spoken(message, max(i.delivery.priority for i in items), line.now)
-        for item in items:
-            line.remove(item, message.id)
-        line.head = None
-        actions += (speak, record)
+        draft, self._draft = self._write(items), None
+        message = draft.speak.message
+        line.spoken[message.id] = Spoken(message, draft.priority, line.now)
+        line.begin(items, message.id)
+        actions += (draft.speak, draft.record)
 
     def _stop(self, spoken: Spoken, reason: str, actions: list[Action]) -> None:
         if not spoken.stopping:

@@ -8,6 +8,7 @@ as in any timing of microseconds; every edge is measured on a scheduler that has
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 
 from delivery.lane import TOGETHER
 from delivery.ledger import Delivery, Entry, Status
@@ -27,12 +28,13 @@ TARGET = 30
 class Room:
     """A scheduler with deliveries in its line, and a clock of our own."""
 
-    def __init__(self, strategy: Strategy, waiting: int) -> None:
+    def __init__(self, strategies: Sequence[Strategy], waiting: int) -> None:
         self.scheduler = Scheduler()
         self.now = 0.0
         self.hand(Audience(frozenset({"anna"})))
         for n in range(waiting):
-            delivery = Delivery(f"d{n}", "room", "one two three four five", strategy.written(), to="anna")
+            strategy, to = strategies[n % len(strategies)], (None, "anna")[len(strategies) > 1 and n % 3 == 0]
+            delivery = Delivery(f"d{n}", "room", "one two three four five", strategy.written(), to=to)
             self.hand(Submitted(Entry(delivery, Status.QUEUED, n), strategy))
         self.hand(FloorMoved(TALKING))
 
@@ -70,8 +72,8 @@ def percentiles(seconds: list[float]) -> str:
     return f"{us[len(us) // 2]:>9.1f}{us[int(len(us) * 0.99)]:>9.1f}"
 
 
-def measure(strategy: Strategy, waiting: int) -> tuple[list[float], list[float]]:
-    room = Room(strategy, waiting)
+def measure(strategies: Sequence[Strategy], waiting: int) -> tuple[list[float], list[float]]:
+    room = Room(strategies, waiting)
     for _ in range(20):
         room.edge()
     gc.collect()
@@ -85,10 +87,11 @@ def measure(strategy: Strategy, waiting: int) -> tuple[list[float], list[float]]
 
 def main() -> None:
     print(f"{'microseconds':<26}{'waiting':>8}{'edge p50':>9}{'p99':>9}{'word p50':>9}{'p99':>9}")
-    for strategy in (WaitForIdle(1.0), Queued(1.0)):
+    mixed = [WaitForIdle(1.0), Queued(1.0), WaitForIdle(1.0, max_wait=None), Queued(1.0, separator="; ")]
+    for name, strategies in {"wait_for_idle": mixed[:1], "queued": mixed[1:2], "four, to two callers": mixed}.items():
         for waiting in WAITING:
-            edges, words = measure(strategy, waiting)
-            print(f"{strategy.name:<26}{waiting:>8}{percentiles(edges)}{percentiles(words)}")
+            edges, words = measure(strategies, waiting)
+            print(f"{name:<26}{waiting:>8}{percentiles(edges)}{percentiles(words)}")
     print(f"target: the edge < {TARGET} us at p50, however many wait; Queued says up to {TOGETHER} at once")
 
 
