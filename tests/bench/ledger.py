@@ -1,7 +1,9 @@
 """What durable memory costs: `python -m tests.bench.ledger` prints it.
 
-Puts and moves of the SQLite ledger one after the other and from many at once, beside what plain sqlite3 needs for the
-same insert under the same settings in the same run; then the task engines, from `start` to the body's first line.
+Puts and moves of each ledger one after the other and from many at once, beside what plain sqlite3 and plain psycopg
+need for the same insert under the same settings in the same run; how soon another process hears of a put (by
+PostgreSQL's notification; SQLite is looked at every 250 ms); then the task engines, from `start` to the body's first
+line. PostgreSQL is a server of its own on this machine, as durable as a real one; without it its lines are left out.
 """
 
 from __future__ import annotations
@@ -16,15 +18,18 @@ from pathlib import Path
 
 from delivery.ledger import Delivery, Ledger, Move, Status
 from delivery.memory import MemoryLedger
+from delivery.postgres import PostgresLedger
 from delivery.sqlite import SqliteLedger
 from orchestration.engines.durable import DurableEngine
 from orchestration.engines.engine import Steps, Task, TaskEngine, TaskResult
 from orchestration.engines.memory import MemoryEngine
+from tests.postgres import Server, missing, server
 from voice.clock import now, wall_seconds
 
 PUTS = 1000
 AT_ONCE = 64
 ROOMS = 50
+HINTS = 200
 TASKS = 40
 ENOUGH = 10**9
 
@@ -61,6 +66,37 @@ def plain(path: Path) -> list[float]:
         connection.execute("COMMIT")
         seconds.append(wall_seconds() - began)
     connection.close()
+    return seconds
+
+
+async def plain_postgres(url: str) -> list[float]:
+    """The floor: one row, one commit, one round trip, no checks."""
+    import psycopg
+
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute("CREATE TABLE d (seq bigserial PRIMARY KEY, id text UNIQUE, content text)")
+        seconds = []
+        for n in range(PUTS):
+            one = delivery(n)
+            insert = connection.execute("INSERT INTO d (id, content) VALUES (%s, %s)", (one.id, one.content))
+            seconds.append(await timed(insert))
+        return seconds
+
+
+async def hints(url: str) -> list[float]:
+    """From the beginning of a put in one process until another one is told of it."""
+    here, there = PostgresLedger(url), PostgresLedger(url)
+    await here.open()
+    await there.open()
+    told: asyncio.Queue[float] = asyncio.Queue()
+    there.subscribe(lambda _: told.put_nowait(now()))
+    seconds = []
+    for n in range(HINTS):
+        began = now()
+        await here.put(delivery(10**6 + n), limit=ENOUGH)
+        seconds.append(await told.get() - began)
+    await here.aclose()
+    await there.aclose()
     return seconds
 
 
@@ -147,11 +183,21 @@ async def engine(one: TaskEngine) -> None:
         print(f"{one.name} engine: close {closing * 1000:.0f} ms; the loop late by {worst() * 1000:.1f} ms at most")
 
 
+async def postgres(one: Server) -> None:
+    line("plain psycopg: one insert, one commit", await plain_postgres(one.fresh()))
+    url = one.fresh()
+    await ledger("postgres ledger", PostgresLedger(url))
+    line("postgres ledger: put to another process's hint", await hints(url))
+
+
 async def every(directory: Path) -> None:
     print(f"{'':<46}{'p50':>9}   {'p99':>10}")
     line("plain sqlite3: one insert, one commit", plain(directory / "plain.db"))
     await ledger("sqlite ledger", SqliteLedger(directory / "ledger.db"))
     await ledger("memory ledger", MemoryLedger())
+    if missing() is None:
+        with server() as one:
+            await postgres(one)
     await engine(DurableEngine.in_file(directory / "tasks.db"))
     await engine(MemoryEngine())
 
