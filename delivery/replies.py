@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from delivery.line import Line
 from delivery.pending import Next, Pending
 from delivery.signals import Action, Ask, Fold
-from voice.floor import FloorState
+from voice.floor import Blocker, FloorState
 
 PATIENCE = 1.2
 """Seconds after the end of a caller's turn for which an opener lets the reply begin, so as to come after it: by then
@@ -32,7 +32,7 @@ class Replies:
     def deadline(self) -> float | None:
         """When to look again, if nothing happens before."""
         floor = self.line.floor
-        return floor.since + PATIENCE if self.asking and floor.state is FloorState.AGENT_OWES else None
+        return floor.since + PATIENCE if self.asking and floor.blocker is Blocker.REPLY else None
 
     def forgo(self) -> None:
         """A caller took the floor, or nobody hears: nothing is spoken without its buffer any more."""
@@ -47,7 +47,7 @@ class Replies:
 
         What waited before waits on: the caller spoke, and may want to speak again after the reply.
         """
-        if self.line.floor.state is not FloorState.AGENT_OWES or not item.foldable or not self.line.would(item):
+        if self.line.floor.blocker is not Blocker.REPLY or not item.foldable or not self.line.would(item):
             return
         there = self.line.hurried()
         chars = sum(len(i.delivery.content) for i in (*there, item))

@@ -25,7 +25,7 @@ MAX_LINE = 1000
 INTO = 3
 """Words of the agent's line before `/say-over` speaks."""
 _CALLERS = (Blocker.CALLER_SPEAKING, Blocker.CALLER_PAUSED)
-_BUSY = (*_CALLERS, Blocker.DIGITS, Blocker.AGENT_SPEAKING, Blocker.REPLY)
+_BUSY = (*_CALLERS, Blocker.DIGITS, Blocker.AGENT_SPEAKING, Blocker.REPLY, Blocker.SPEECH)
 
 Command = Callable[[str], Awaitable[None]]
 Condition = Callable[[], bool]

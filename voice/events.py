@@ -120,6 +120,13 @@ class DigitPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakingPlanned:
+    """We are going to say something: it waits for its sound, or its turn. Ends in `SpeakingEnded`, heard or not."""
+
+    utterance: str
+
+
+@dataclass(frozen=True, slots=True)
 class SpeakingStarted:
     """The first sample of an utterance of ours reached an ear."""
 
@@ -175,6 +182,7 @@ Event = (
     | TurnEnded
     | TurnDropped
     | DigitPressed
+    | SpeakingPlanned
     | SpeakingStarted
     | SpeakingScheduled
     | SpeakingPaused

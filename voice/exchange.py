@@ -87,6 +87,8 @@ class Exchange:
         self._open = False
         self._stated_at = float("-inf")
         """When a statement of ours was last played out."""
+        self._excused: set[str] = set()
+        """Turns whose reply failed, while we apologise for it."""
         self._loop: asyncio.AbstractEventLoop
         self._group: asyncio.TaskGroup
         self._watch: Watch
@@ -267,20 +269,27 @@ class Exchange:
         log.warning("no reply to turn %s came in time", turn.id)
         if reply := self._speaker.reply_to(turn):
             self._speaker.stop(reply, "failed")
-        else:
+        elif not self._apologize(turn):
             self._watch.feed(ReplySettled(turn.id))
-            self._apologize(turn)
 
     def _ended(self, utterance: SpokenUtterance) -> None:
-        """An utterance is over; a reply that failed is apologised for."""
+        """An utterance is over; a reply that failed is apologised for, which takes its place, but only once."""
         if utterance.started is not None:
             self._stated_at = float("-inf") if utterance.asks else self._loop.time()
-        if utterance.reply_to is not None and utterance.interrupted_by == "failed" and self._open:
-            self._apologize(utterance.reply_to)
+        if (turn := utterance.reply_to) is None:
+            return
+        if turn.id in self._excused:
+            self._excused.discard(turn.id)
+        elif utterance.interrupted_by == "failed" and self._open:
+            self._apologize(turn)
 
-    def _apologize(self, turn: Turn) -> None:
-        if self._apology and turn.caller in self._callers:
-            self.say(self._apology, to=turn.caller)
+    def _apologize(self, turn: Turn) -> bool:
+        """Say sorry instead of the reply. False: nobody wants to, or is there to hear it."""
+        if not self._apology or turn.caller not in self._callers:
+            return False
+        self._excused.add(turn.id)
+        self.say(self._apology, reply_to=turn, to=turn.caller)
+        return True
 
     def _check_open(self) -> None:
         if not self._open:

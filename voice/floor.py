@@ -21,6 +21,7 @@ from voice.events import (
     ReplySettled,
     SpeakingEnded,
     SpeakingPaused,
+    SpeakingPlanned,
     SpeakingScheduled,
     SpeakingStarted,
     SpeechStarted,
@@ -55,6 +56,8 @@ class Blocker(StrEnum):
     QUESTION = "question_pending"
     AGENT_SPEAKING = "agent_speaking"
     REPLY = "reply_owed"
+    SPEECH = "speech_planned"
+    """We are going to say something that is no reply, or to go on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class FloorChanged:
 
 @dataclass(frozen=True, slots=True)
 class ReplyOverdue:
-    """The reply to this turn was given up; somebody should apologise to the caller."""
+    """The reply to this turn was given up; somebody should apologise to the caller, and settle the turn then."""
 
     turn: Turn
 
@@ -179,8 +182,11 @@ class _Caller:
 
 @dataclass(slots=True)
 class _Owed:
-    turn: Turn
+    """The reply to a turn, then (None) an excuse for it; or (`speech`) an utterance that is not at the ear."""
+
+    turn: Turn | None
     until: float
+    speech: bool = False
 
 
 @dataclass(slots=True)
@@ -202,6 +208,7 @@ class Floor:
     _audible: dict[str, float] = field(default_factory=dict)
     _scheduled: dict[str, float] = field(default_factory=dict)
     _owed: dict[str, _Owed] = field(default_factory=dict)
+    """By the id of the turn, or of the utterance."""
     _question_until: float = float("-inf")
     _view: FloorView = FloorView(FloorState.EMPTY, Blocker.NOBODY, 0.0)
 
@@ -253,7 +260,7 @@ class Floor:
                 self._owed[turn.id] = _Owed(turn, now + wait)
             case ReplySettled(turn_id):
                 self._owed.pop(turn_id, None)
-            case SpeakingStarted() | SpeakingScheduled() | SpeakingPaused() | SpeakingEnded():
+            case SpeakingPlanned() | SpeakingStarted() | SpeakingScheduled() | SpeakingPaused() | SpeakingEnded():
                 self._playout(event, now)
             case _:
                 pass
@@ -295,9 +302,16 @@ class Floor:
         if caller := self._callers.get(id):
             caller.in_turn = caller.speaking = False
 
-    def _playout(self, event: SpeakingStarted | SpeakingScheduled | SpeakingPaused | SpeakingEnded, now: float) -> None:
+    def _playout(
+        self,
+        event: SpeakingPlanned | SpeakingStarted | SpeakingScheduled | SpeakingPaused | SpeakingEnded,
+        now: float,
+    ) -> None:
         match event:
+            case SpeakingPlanned(id):
+                self._owed[id] = _Owed(None, now + self.times.reply, speech=True)
             case SpeakingStarted(id):
+                self._owed.pop(id, None)
                 self._audible[id] = max(now, self._scheduled.get(id, now))
                 self._question_until = float("-inf")
                 if self.owns_turns:
@@ -308,10 +322,11 @@ class Floor:
                     self._audible[id] = until
             case SpeakingPaused(id):
                 self._audible.pop(id, None)
+                self._owed[id] = _Owed(None, now + self.times.reply, speech=True)
                 self._postpone_replies(now)
             case SpeakingEnded(id, question):
-                self._audible.pop(id, None)
-                self._scheduled.pop(id, None)
+                for known in (self._owed, self._audible, self._scheduled):
+                    known.pop(id, None)
                 self._postpone_replies(now)
                 if question:
                     self._question_until = now + self.times.question
@@ -323,7 +338,7 @@ class Floor:
 
     def _forget_turns(self, caller: str) -> None:
         """Nobody waits any more for the replies to this caller's turns."""
-        self._owed = {id: owed for id, owed in self._owed.items() if owed.turn.caller != caller}
+        self._owed = {id: o for id, o in self._owed.items() if o.turn is None or o.turn.caller != caller}
 
     def _give_up(self, now: float, actions: list[FloorAction]) -> None:
         """Drop what has been waited for long enough."""
@@ -338,9 +353,11 @@ class Floor:
             if self._audible and not self.owns_turns:
                 owed.until = now + self.times.reply
                 continue
-            del self._owed[id]
-            if not self.owns_turns:
+            if owed.turn is None or self.owns_turns:
+                del self._owed[id]
+            else:
                 actions.append(ReplyOverdue(owed.turn))
+                self._owed[id] = _Owed(None, now + self.times.reply)
         for id, caller in list(self._callers.items()):
             if caller.deaf is Deafness.RECONNECTING and caller.deaf_since + self.times.reconnect <= now:
                 del self._callers[id]
@@ -374,7 +391,8 @@ class Floor:
         if self._audible:
             return FloorState.AGENT_AUDIBLE, Blocker.AGENT_SPEAKING, None
         if self._owed:
-            return FloorState.AGENT_OWES, Blocker.REPLY, None
+            replying = any(not owed.speech for owed in self._owed.values())
+            return FloorState.AGENT_OWES, Blocker.REPLY if replying else Blocker.SPEECH, None
         return FloorState.OPEN, None, None
 
     def _absence(self) -> Blocker:

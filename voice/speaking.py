@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from voice.alarm import Alarm
-from voice.events import Event, ReplySettled, SpeakingEnded, Turn
+from voice.events import Event, ReplySettled, SpeakingEnded, SpeakingPlanned, Turn
 from voice.leg import FRAME_SAMPLES
 from voice.making import Making, Synthesize
 from voice.playout import LEAD, Clear, Finish, Over, Playout, PlayoutAction, Send
@@ -94,6 +94,7 @@ class Speaker:
         else:
             self._do(current, current.playout.pause(self._loop.time()))
             self._queue.appendleft(utterance)
+        self._feed(SpeakingPlanned(utterance.id))
         self._govern()
 
     def stop(self, utterance: SpokenUtterance, reason: str) -> None:
@@ -259,7 +260,7 @@ class Speaker:
         if work := self._making.pop(utterance.id, None):
             work[1].cancel()
         utterance.finish(self._loop.time(), complete=complete)
-        if utterance.reply_to is not None:
+        self._ended(utterance)
+        if utterance.reply_to is not None and self.reply_to(utterance.reply_to) is None:
             self._feed(ReplySettled(utterance.reply_to.id))
         self._feed(SpeakingEnded(utterance.id, question=utterance.complete and utterance.asks))
-        self._ended(utterance)

@@ -19,6 +19,7 @@ const BLOCKERS = {
   question_pending: () => "the agent asked something; an answer may come",
   agent_speaking: () => "the agent is speaking",
   reply_owed: () => "a reply is being made",
+  speech_planned: () => "the agent is about to speak",
   buffer: () => "the silence is being measured",
   queue: () => "another result goes first",
   addressee_absent: () => "whoever asked for it does not hear",
@@ -37,6 +38,7 @@ const SHORT = {
   question_pending: "question asked",
   agent_speaking: "agent speaks",
   reply_owed: "reply owed",
+  speech_planned: "about to speak",
 };
 
 const ENDINGS = {

@@ -273,6 +273,7 @@ async def test_the_floor_and_when_it_opened(call: SimulatedCall) -> None:
         FloorState.AGENT_OWES,
         FloorState.AGENT_AUDIBLE,
         FloorState.OPEN,
+        FloorState.AGENT_OWES,
         FloorState.AGENT_AUDIBLE,
     ]
     assert line.ended is not None

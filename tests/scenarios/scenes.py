@@ -109,8 +109,9 @@ def house(
     workers: Sequence[Worker] = (technical, business),
     on_it: str = "On it. Ask me something else meanwhile.",
     thinking: float = 0.0,
+    greeting: str = "",
 ) -> Runtime:
-    host = Agent("host", model=brain(on_it, thinking), role="Host")
+    host = Agent("host", model=brain(on_it, thinking), role="Host", greeting=greeting)
     team = Supervisor(host, workers=workers, strategy="parallel")
     return Runtime(orchestration=team, delivery=delivery or WaitForIdle(buffer=1.0), state=None)
 

@@ -223,6 +223,32 @@ def test_d08_the_answer_to_the_question_comes_first() -> None:
     play(script)
 
 
+def test_d08_a_question_whose_sound_is_still_being_made_is_a_question() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await call.runtime.deliver(call.room, "The boat is here.")
+        question = await call.hears("How can I help?")
+        line = await call.hears("boat is here")
+        assert near(question.started, 2.0)
+        assert question.ended is not None
+        assert near(line.started, question.ended + 1.5 + 2.0)
+
+    play(script, house(WaitForIdle(buffer=0.5), greeting="How can I help?"), tts_delay=2.0)
+
+
+def test_d08_an_excuse_for_a_reply_that_did_not_come_may_ask_too() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await call.interrupt("what time is it")
+        await call.silence(1.0)
+        await call.runtime.deliver(call.room, "The boat is here.")
+        excuse = await call.hears("Could you ask me again?")
+        line = await call.hears("boat is here")
+        assert excuse.ended is not None
+        assert near(line.started, excuse.ended + 1.5)
+        assert len(call.lines) == 2
+
+    play(script, house(WaitForIdle(buffer=0.0), thinking=60.0))
+
+
 # -- D9: a plain `deliver`, no strategy named, while the caller speaks
 
 

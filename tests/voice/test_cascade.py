@@ -812,6 +812,7 @@ def test_the_floor_follows_what_happens() -> None:
             "reply_owed",
             "agent_speaking",
             "open",
+            "speech_planned",
             "agent_speaking",
             "question_pending",
             "open",

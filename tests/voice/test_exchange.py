@@ -14,7 +14,7 @@ from voice.ear import Ear, Listen, VoiceOff, VoiceOn
 from voice.endpointing import FixedSilence
 from voice.events import Deafness, Event, ReplySettled, Turn, TurnEnded
 from voice.exchange import AFTERMATH, Exchange, random_id
-from voice.floor import Blocker, FloorTimes
+from voice.floor import Blocker, FloorChanged, FloorTimes
 from voice.leg import RATE
 from voice.making import Made, Synthesize
 from voice.playout import Clear, Finish, Send
@@ -27,12 +27,19 @@ LONG = "here is a long line of words"
 
 
 class Bare(Exchange):
-    """A channel whose words take half a second each."""
+    """A channel whose words take half a second each; what is broken cannot be said."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.spoken: list[str] = []
 
     def _synthesizer(self) -> Synthesize:
         return self._speak
 
     async def _speak(self, text: str) -> AsyncIterator[Made]:
+        self.spoken.append(text)
+        if "broken" in text:
+            raise OSError("no voice")
         at = 0
         for n, word in enumerate(text.split()):
             yield Made(RATE // 2, (WordMark(at, at + len(word), n / 2),), bytes(RATE))
@@ -185,6 +192,43 @@ def test_the_reply_that_is_late_is_the_one_that_is_cut() -> None:
         assert asyncio.get_running_loop().time() == pytest.approx(1.6 + 4.0 + 1.0)
 
     play(scene, times=FloorTimes(reply=4.0), apology="")
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_an_excuse_takes_the_place_of_the_reply_and_is_made_once(broken: bool) -> None:
+    async def reply() -> AsyncIterator[str]:
+        await asyncio.sleep(1)
+        if broken:
+            raise RuntimeError("the model broke")
+        await asyncio.sleep(1000)
+        yield "never"
+
+    async def scene(channel: Bare, anna: Person) -> None:
+        told: list[tuple[float, str]] = []
+        channel.listen(
+            lambda e, at: told.append((at, e.view.blocker or "open")) if isinstance(e, FloorChanged) else None
+        )
+        await anna.say("hello")
+        turn = await anext(channel.turns())
+        channel.say(reply(), reply_to=turn)
+        await asyncio.sleep(40)
+        reasons = [why for _, why in told]
+        assert reasons[reasons.index("reply_owed") :] == ["reply_owed", "agent_speaking", "question_pending", "open"]
+
+    play(scene, apology="well no sorry?")
+
+
+def test_an_excuse_that_cannot_be_made_is_not_excused_again() -> None:
+    async def scene(channel: Bare, anna: Person) -> None:
+        await anna.say("hello")
+        turn = await anext(channel.turns())
+        failed = channel.say("broken", reply_to=turn)
+        await failed
+        await asyncio.sleep(40)
+        assert channel.spoken == ["broken", "broken sorry"]
+        assert channel.floor.open
+
+    play(scene, apology="broken sorry")
 
 
 def test_nobody_is_apologised_to_who_has_left() -> None:

@@ -17,6 +17,7 @@ from voice.events import (
     SpeakingEnded,
     SpeakingHeard,
     SpeakingPaused,
+    SpeakingPlanned,
     SpeakingScheduled,
     SpeakingStarted,
     SpeechStarted,
@@ -83,7 +84,11 @@ def test_the_floor_opens_when_a_caller_joins() -> None:
         ([(1, SpeechStarted(A)), (2, SpeechStopped(A))], FloorState.USER_HOLDS, Blocker.CALLER_PAUSED),
         ([(1, DigitPressed(A, "5"))], FloorState.USER_HOLDS, Blocker.DIGITS),
         ([(1, SpeakingStarted("u"))], FloorState.AGENT_AUDIBLE, Blocker.AGENT_SPEAKING),
-        ([(1, SpeakingStarted("u")), (2, SpeakingPaused("u"))], FloorState.OPEN, None),
+        ([(1, SpeakingPlanned("u"))], FloorState.AGENT_OWES, Blocker.SPEECH),
+        ([(1, SpeakingPlanned("u")), (2, TurnEnded(TURN))], FloorState.AGENT_OWES, Blocker.REPLY),
+        ([(1, SpeakingPlanned("u")), (2, SpeakingStarted("u"))], FloorState.AGENT_AUDIBLE, Blocker.AGENT_SPEAKING),
+        ([(1, SpeakingPlanned("u")), (2, SpeakingEnded("u"))], FloorState.OPEN, None),
+        ([(1, SpeakingStarted("u")), (2, SpeakingPaused("u"))], FloorState.AGENT_OWES, Blocker.SPEECH),
         ([(1, SpeakingScheduled("u", 9.0))], FloorState.OPEN, None),
         ([(2, TurnEnded(TURN))], FloorState.AGENT_OWES, Blocker.REPLY),
         ([(2, TurnEnded(TURN)), (3, ReplySettled("t1"))], FloorState.OPEN, None),
@@ -213,7 +218,8 @@ def test_the_reason_for_emptiness_is_who_may_hear_soonest() -> None:
         ([(1, SpeakingStarted("u"))], 3.0, FloorState.OPEN),
         ([(1, SpeakingScheduled("u", 4.0)), (2, SpeakingStarted("u"))], 6.0, FloorState.OPEN),
         ([(1, SpeakingStarted("u")), (2, SpeakingScheduled("u", 5.0))], 7.0, FloorState.OPEN),
-        ([(2, TurnEnded(TURN))], 17.0, FloorState.OPEN),
+        ([(2, SpeakingPlanned("u"))], 17.0, FloorState.OPEN),
+        ([(1, SpeakingStarted("u")), (2, SpeakingPaused("u"))], 17.0, FloorState.OPEN),
         ([(1, Deafened(A, Deafness.RECONNECTING))], 11.0, FloorState.EMPTY),
     ],
 )
@@ -269,7 +275,15 @@ def test_an_utterance_without_receipt_is_told() -> None:
 def test_a_reply_that_does_not_come_is_given_up() -> None:
     floor = room((2, TurnEnded(TURN)))
     assert others(floor.expire(17)) == [ReplyOverdue(TURN)]
+    assert floor.view.blocker is Blocker.REPLY  # an apology is owed now
+    floor.handle(ReplySettled("t1"), 18)
     assert floor.view.open
+
+
+def test_a_reply_that_nobody_apologises_for_does_not_hold_the_floor_for_ever() -> None:
+    floor = room((2, TurnEnded(TURN)))
+    assert others(floor.expire(100)) == [ReplyOverdue(TURN)]
+    assert floor.view == FloorView(FloorState.OPEN, None, 32.0, 32.0)
 
 
 def test_a_reply_that_is_spoken_is_not_overdue() -> None:
@@ -278,6 +292,16 @@ def test_a_reply_that_is_spoken_is_not_overdue() -> None:
     floor.handle(SpeakingPaused("u"), 50)
     assert floor.deadline() == 65
     assert others(floor.expire(65)) == [ReplyOverdue(TURN)]
+
+
+def test_nobody_is_excused_for_what_was_no_reply() -> None:
+    assert others(room((2, SpeakingPlanned("u"))).expire(30)) == []
+
+
+def test_what_waits_behind_another_utterance_is_owed_as_long_as_that_lasts() -> None:
+    floor = room((1, SpeakingStarted("u")), (1, SpeakingScheduled("u", 40.0)), (2, SpeakingPlanned("v")))
+    floor.handle(SpeakingEnded("u"), 40)
+    assert (floor.view.blocker, floor.deadline()) == (Blocker.SPEECH, 55)
 
 
 def test_late_timers_are_carried_out_at_their_own_time() -> None:

@@ -22,6 +22,7 @@ from voice.events import (
     ReplySettled,
     SpeakingEnded,
     SpeakingPaused,
+    SpeakingPlanned,
     SpeakingScheduled,
     SpeakingStarted,
     SpeechStarted,
@@ -51,7 +52,7 @@ BY_STATE = {
     FloorState.EMPTY: {Blocker.NOBODY, Blocker.RINGING, Blocker.ON_HOLD, Blocker.RECONNECTING},
     FloorState.USER_HOLDS: {Blocker.CALLER_SPEAKING, Blocker.CALLER_PAUSED, Blocker.DIGITS, Blocker.QUESTION},
     FloorState.AGENT_AUDIBLE: {Blocker.AGENT_SPEAKING},
-    FloorState.AGENT_OWES: {Blocker.REPLY},
+    FloorState.AGENT_OWES: {Blocker.REPLY, Blocker.SPEECH},
     FloorState.OPEN: {None},
 }
 
@@ -85,7 +86,7 @@ class Room:
     sounds: dict[str, float] = field(default_factory=dict)
     ends: dict[str, float] = field(default_factory=dict)
     owed: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """By turn: whose it was, and since when we have been silent on it."""
+    """By turn or utterance: to whom we owe it, and since when we have been silent on it."""
     asked_at: float = -math.inf
 
     def pass_time(self, now: float) -> None:
@@ -93,9 +94,12 @@ class Room:
             if now >= until + TIMES.unconfirmed:
                 del self.sounds[id]
                 self.fall_silent(until + TIMES.unconfirmed)
-        if self.own or not self.sounds:
-            wait = TIMES.own_reply if self.own else TIMES.reply
-            self.owed = {id: (who, at) for id, (who, at) in self.owed.items() if now < at + wait}
+        for id, (who, at) in list(self.owed.items()):
+            wait = TIMES.own_reply if self.own and who else TIMES.reply
+            if now >= at + wait and (self.own or not self.sounds):
+                del self.owed[id]
+                if who and not self.own and now < at + 2 * wait:
+                    self.owed[id] = "", at + wait  # an apology is owed instead
 
     def fall_silent(self, at: float) -> None:
         if not self.own:
@@ -113,7 +117,9 @@ class Room:
             return FloorState.AGENT_AUDIBLE, Blocker.AGENT_SPEAKING
         if now < self.asked_at + TIMES.question:
             return FloorState.USER_HOLDS, Blocker.QUESTION
-        return (FloorState.AGENT_OWES, Blocker.REPLY) if self.owed else (FloorState.OPEN, None)
+        if self.owed:
+            return FloorState.AGENT_OWES, Blocker.SPEECH if self.owed.keys() <= {"u", "v"} else Blocker.REPLY
+        return FloorState.OPEN, None
 
 
 class Anything(RuleBasedStateMachine):
@@ -234,6 +240,12 @@ class Anything(RuleBasedStateMachine):
 
     # -- ourselves
 
+    @rule(utterance=UTTERANCES)
+    def plan(self, utterance: str) -> None:
+        self.room.pass_time(self.now)
+        self.room.owed[utterance] = "", self.now
+        self.take(SpeakingPlanned(utterance))
+
     @rule(utterance=UTTERANCES, seconds=st.floats(0, 5))
     def schedule(self, utterance: str, seconds: float) -> None:
         self.room.pass_time(self.now)
@@ -247,6 +259,7 @@ class Anything(RuleBasedStateMachine):
         self.room.pass_time(self.now)
         self.room.sounds[utterance] = max(self.now, self.room.ends.get(utterance, self.now))
         self.room.asked_at = -math.inf
+        self.room.owed.pop(utterance, None)
         if self.room.own:
             self.room.owed.clear()
         self.take(SpeakingStarted(utterance))
@@ -256,6 +269,7 @@ class Anything(RuleBasedStateMachine):
         self.room.pass_time(self.now)
         self.room.sounds.pop(utterance, None)
         self.room.fall_silent(self.now)
+        self.room.owed[utterance] = "", self.now
         self.take(SpeakingPaused(utterance))
 
     @rule(utterance=UTTERANCES, question=st.booleans())
@@ -263,6 +277,7 @@ class Anything(RuleBasedStateMachine):
         self.room.pass_time(self.now)
         self.room.sounds.pop(utterance, None)
         self.room.ends.pop(utterance, None)
+        self.room.owed.pop(utterance, None)
         self.room.fall_silent(self.now)
         if question:
             self.room.asked_at = self.now

@@ -88,13 +88,13 @@ def test_what_a_listener_causes_comes_after_what_caused_it() -> None:
 def test_what_a_timer_s_listener_causes_is_taken_too() -> None:
     async def scene(desk: Desk) -> None:
         def leave(event: Any, at: float) -> None:
-            if isinstance(event, FloorChanged) and at == 15.0:
+            if isinstance(event, FloorChanged) and at == 30.0:
                 desk.watch.feed(Left(A))
 
         desk.watch.feed(Joined(A))
         desk.watch.listen(leave)
         desk.watch.feed(TurnEnded(Turn("t", A, "hello", 0, 0)))
-        await asyncio.sleep(20)
+        await asyncio.sleep(40)
         assert ("follow", ReplyOverdue) in desk.log
         assert desk.watch.view.state is FloorState.EMPTY
 
