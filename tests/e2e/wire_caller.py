@@ -59,6 +59,8 @@ class WireCaller:
         self.panel: list[tuple[str, dict[str, Any]]] = []
         self.utterances: dict[str, Utterance] = {}
         self.errors: list[dict[str, Any]] = []
+        self.moved: dict[str, Any] = {}
+        """Where the room is, if it is not here."""
         self.token = ""
         self.welcome: dict[str, Any] = {}
         self.ear = bytearray()
@@ -141,6 +143,8 @@ class WireCaller:
             case "welcome":
                 self.welcome, self.token = message, message["token"]
                 self._welcomed.set()
+            case "moved":
+                self.moved = message
             case "ping":
                 await self._send({"type": "pong", "t": message["t"]})
             case "error":
@@ -209,7 +213,7 @@ async def wire_caller(
 ) -> AsyncIterator[WireCaller]:
     """Join and be welcome; `leave`: hang up at the end (False: the connection just ends).
 
-    Raises ConnectionRefusedError with the room's words when it refuses.
+    Goes where it is sent. Raises ConnectionRefusedError with the room's words when it refuses.
     """
     address = url.replace("http", "ws", 1).rstrip("/") + "/ws"
     async with connect(address, compression=None) as socket:
@@ -219,6 +223,12 @@ async def wire_caller(
         living: asyncio.Task[None] | None = None
         try:
             await caller._welcomed.wait()
+            if caller.moved:
+                there, proof = caller.moved["url"], caller.moved["token"]
+                async with wire_caller(there, room=room, name=name, token=proof, leave=leave) as elsewhere:
+                    elsewhere.moved = caller.moved
+                    yield elsewhere
+                return
             if not caller.welcome:
                 raise ConnectionRefusedError(caller.errors[-1]["message"] if caller.errors else "no welcome")
             living = asyncio.create_task(caller._live())

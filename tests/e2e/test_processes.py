@@ -1,0 +1,61 @@
+"""Two servers on one directory: a room is in one of them; when that dies the other goes on with what is owed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.server import server
+from tests.e2e.test_crash import RESULT
+from tests.e2e.voices import speech
+from tests.e2e.wire_caller import WireCaller, wire_caller
+
+DEAD = 1.5
+"""Seconds for which nobody can know that a process is dead: callers may still be sent to it, and come back."""
+
+pytestmark = [pytest.mark.crash, pytest.mark.speech]
+
+
+@contextlib.asynccontextmanager
+async def coming_back(url: str, token: str) -> AsyncIterator[WireCaller]:
+    """Join as the page does: from a server that does not answer back to the first one."""
+    until = asyncio.get_running_loop().time() + DEAD
+    async with contextlib.AsyncExitStack() as call:
+        while True:
+            try:
+                ann = await call.enter_async_context(wire_caller(url, name="Ann", token=token))
+                break
+            except ConnectionRefusedError:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(0.25)
+        yield ann
+
+
+def test_callers_meet_in_the_process_that_has_the_room_and_the_other_goes_on_when_it_dies(tmp_path: Path) -> None:
+    asking = speech("look into electric cars")
+
+    async def main() -> None:
+        async with server(tmp_path) as one, server(tmp_path) as two:
+            async with wire_caller(one.url, name="Ann", leave=False) as ann:
+                token = ann.token
+                await ann.hears("electric cars.")
+                async with wire_caller(two.url, name="Bob") as bob:
+                    assert bob.moved["url"].replace("localhost", "127.0.0.1") == one.url
+                    assert bob.welcome["caller"]["name"] == "Bob"
+                await ann.say(asking)
+                await ann.hears("I am on it")
+                await ann.until_panel("task", progress="weighing the numbers")
+                one.kill()
+                await one.gone()
+            async with coming_back(two.url, token) as ann:
+                assert not ann.moved
+                await ann.hears("after five years.", within=40)
+                heard = [u.heard for u in ann.utterances.values() if "Electric cars" in u.heard]
+                assert heard == [RESULT]
+
+    asyncio.run(main())
