@@ -243,14 +243,17 @@ class Line:
         """Those that are spoken in one message with `head`, if it merges: for the same ear and due by then."""
         if not head.strategy.merges or self.due is None:
             return [head]
-        by, to = max(self.due, self.now), head.delivery.to
-        lanes = [
-            lane.items
-            for lane in self._lanes.values()
-            if lane.due is not None and lane.due <= by and lane.first.strategy.merges
-            if lane.first.delivery.to == to and lane.first.talks_over == head.talks_over
-        ]
-        return breath(lanes[0] if len(lanes) == 1 else merge(*lanes, key=order))
+        by = max(self.due, self.now)
+        due = [lane for lane in self._lanes.values() if lane.due is not None and lane.due <= by]
+        return _merged(head, due)
+
+    def coming(self) -> list[Pending]:
+        """What would be spoken next if the floor opened now, in one message if it merges."""
+        able = [lane for lane in self._lanes.values() if self.would(lane.first)]
+        head = min((lane.first for lane in able), key=order, default=None)
+        if head is None or not head.strategy.merges:
+            return [] if head is None else [head]
+        return _merged(head, able)
 
     def urgent(self) -> Pending | None:
         """What outranks all that we are saying; unless that was meant to be said over everybody."""
@@ -280,3 +283,15 @@ class Line:
     def _may_cut(self, item: Pending) -> bool:
         rank = item.delivery.priority
         return item.talks_over and all(not s.message.over or rank > s.priority for s in self.spoken.values())
+
+
+def _merged(head: Pending, lanes: list[Lane]) -> list[Pending]:
+    """What goes into one message with `head`, of these lanes."""
+    items = [
+        lane.items
+        for lane in lanes
+        if lane.first.strategy.merges
+        and lane.first.delivery.to == head.delivery.to
+        and lane.first.talks_over == head.talks_over
+    ]
+    return breath(items[0] if len(items) == 1 else merge(*items, key=order))

@@ -7,13 +7,11 @@ Times are seconds of the caller's clock; `deadline()` says when `expire` must be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import count
 
-from delivery.ledger import Move, OnInterrupt, Status
+from delivery.draft import Drafts
+from delivery.ledger import Move, OnInterrupt, SpeakAs, Status
 from delivery.line import Line
-from delivery.message import Piece, compose
 from delivery.pending import Next, Pending, Spoken
 from delivery.replies import Replies
 from delivery.signals import (
@@ -31,7 +29,6 @@ from delivery.signals import (
     Refused,
     SchedulerEvent,
     Settled,
-    Speak,
     SpeechOver,
     Stop,
     Submitted,
@@ -43,22 +40,14 @@ from voice.floor import Blocker, FloorState, FloorView
 PAUSE = 1.0
 """Seconds until what failed, or was turned away before its first word, is spoken again; four times that after each
 further failure, so that a voice that is away for some seconds does not use up all tries."""
+_SOON = frozenset({FloorState.AGENT_OWES, FloorState.AGENT_AUDIBLE})
+"""The floor may open soon, by our own doing."""
 _OURS = frozenset({"priority", "over", "cancelled", "superseded", "expired"})
 """Cuts that the scheduler asked for."""
 _UNCOUNTED = _OURS | {"hang_up", "stopped"}
 """Cuts that say nothing against a delivery: they do not count towards setting it aside."""
 _BROKEN = frozenset({"failed", "unconfirmed"})
 """Nobody cut it; the voice failed, or its receipts did not come."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """What is to be done when the time of these has come; `priority`: the highest of them."""
-
-    items: list[Pending]
-    speak: Speak
-    record: Record
-    priority: int
 
 
 @dataclass(slots=True)
@@ -71,15 +60,14 @@ class Scheduler:
     """Seconds between writes of what has been heard so far; the house plan's figure."""
     _line: Line = field(default_factory=Line)
     _replies: Replies = field(init=False)
+    _drafts: Drafts = field(init=False)
     _pending: dict[str, Pending] = field(default_factory=dict)
     _topics: dict[tuple[str, str | None], dict[str, Pending]] = field(default_factory=dict)
     """What is pending, by topic and addressee."""
-    _draft: _Draft | None = None
-    """The message that is spoken next, if nothing changes: made before its time has come."""
-    _ids: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
         self._replies = Replies(self._line)
+        self._drafts = Drafts(self.resuming)
 
     def handle(self, event: SchedulerEvent, now: float) -> list[Action]:
         """Take in what happened at `now`; returns what to do, in this order."""
@@ -154,6 +142,8 @@ class Scheduler:
             self._settle(item, Status.HEARD, "", actions)
         if item.id in self._pending:
             self._replies.offer(item, actions)
+            if self._line.floor.state in _SOON:
+                self._foresee(actions)
 
     def _supersede(self, topic: dict[str, Pending], actions: list[Action]) -> None:
         """Of the unspoken deliveries of a topic to the same ear only the newest stays."""
@@ -218,6 +208,8 @@ class Scheduler:
         taken = view.state is FloorState.USER_HOLDS and view.blocker is not Blocker.QUESTION
         if taken or view.state is FloorState.EMPTY:
             self._replies.forgo()
+        elif view.state in _SOON and before is not view.state:
+            self._foresee(actions)
         elif view.state is FloorState.OPEN:
             self._replies.over(before, actions)
 
@@ -247,37 +239,26 @@ class Scheduler:
             for item in together:
                 actions += item.prepare(self._line.now)
             if all(item.ready for item in together):
-                self._write(together)
-        elif self._draft is not None and self._draft.items == together:
+                self._drafts.write(together)
+        elif self._drafts.has(together):
             self._speak(together, actions)
         elif not any(item.preparing for item in together):
             self._speak([item for item in together if item.ready], actions)
 
-    def _write(self, items: list[Pending]) -> _Draft:
-        """The message they are, made once; what is ready does not change any more."""
-        if self._draft is None or self._draft.items != items:
-            head = items[0]
-            message = compose(
-                f"m{next(self._ids)}",
-                [Piece(i.id, i.text, i.heard) for i in items],
-                separator=head.strategy.separator,
-                resuming=self.resuming,
-                to=head.delivery.to,
-                over=head.talks_over,
-            )
-            moves = tuple(Move(i.id, Status.SPEAKING, heard_chars=i.heard) for i in items)
-            priority = max(i.delivery.priority for i in items)
-            self._draft = _Draft(items, Speak(message), Record(moves), priority)
-        return self._draft
+    def _foresee(self, actions: list[Action]) -> None:
+        """An agent's own words take time to make: longer than a buffer. Have what comes next put into them by then."""
+        for item in self._line.coming():
+            if item.delivery.speak_as is SpeakAs.AGENT:
+                actions += item.prepare(self._line.now)
 
     def _speak(self, items: list[Pending], actions: list[Action]) -> None:
         line = self._line
         for other in line.spoken.values():
             self._stop(other, "over", actions)
-        draft, self._draft = self._write(items), None
-        message = draft.speak.message
-        line.spoken[message.id] = Spoken(message, draft.priority, line.now)
-        line.begin(items, message.id)
+        draft = self._drafts.take(items)
+        message = draft.speak.message.id
+        line.spoken[message] = draft.spoken(line.now)
+        line.begin(items, message)
         actions += (draft.speak, draft.record)
 
     def _stop(self, spoken: Spoken, reason: str, actions: list[Action]) -> None:

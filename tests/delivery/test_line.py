@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from delivery.ledger import Delivery, Status
-from delivery.pending import ADDRESSEE, SPEAKING
+from delivery.pending import ADDRESSEE, LONGEST_TRAIL, SPEAKING
 from delivery.strategies import Queued, Strategy, WaitForIdle
 from tests.delivery.stage import ANNA, BERT, LAST, WORD, Never, Stage, answered, begun
 from voice.events import (
@@ -406,3 +406,17 @@ def test_a_strategy_that_says_never_is_neither_asked_for_nor_let_in_by_its_rank(
     assert stage.status("b") is Status.HEARD
     assert stage.scheduler.known("a")
     assert stage.scheduler.deadline() is None
+
+
+def test_what_a_delivery_waited_for_is_summed_up_however_often_that_changed() -> None:
+    stage = Stage().join()
+    stage.submit("a", Never(), to=BERT, ttl=100.0)
+    for _ in range(2 * LONGEST_TRAIL):
+        stage.join(BERT)
+        stage.until(stage.now + 0.5)
+        stage.tell(Left(BERT))
+        stage.until(stage.now + 0.25)
+    stage.until(100.0)
+    waits = stage.settled["a"].waits
+    assert waits[ADDRESSEE] == pytest.approx(100.0 - LONGEST_TRAIL)
+    assert waits["buffer"] == pytest.approx(LONGEST_TRAIL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from delivery.ledger import Status
+from delivery.ledger import SpeakAs, Status
 from delivery.strategies import Immediate, Queued
 from tests.delivery.stage import ANNA, BERT, LAST, Stage, answered, begun
 from voice.events import (
@@ -394,3 +394,33 @@ def test_cancelling_the_unknown_does_nothing() -> None:
     stage.until(5)
     stage.withdraw("a")
     assert stage.settled["a"].status is Status.HEARD
+
+
+# -- made ready in time
+
+
+def test_what_the_agent_has_to_find_words_for_is_made_ready_while_it_still_speaks() -> None:
+    stage = Stage(prepared=False).join()
+    stage.speech()
+    stage.submit("a")
+    stage.submit("b", speak_as=SpeakAs.AGENT, priority=1)
+    stage.submit("c", speak_as=SpeakAs.AGENT)
+    stage.until(1)
+    assert not stage.preparing  # the caller speaks, and may go on
+    turn = stage.turn()
+    assert set(stage.preparing) == {"b"}
+    stage.make_ready("b", "in other words")
+    stage.reply(turn, 3.0)
+    stage.until(5.0)
+    assert stage.said == [(5.0, "in other words")]
+    assert "c" not in stage.preparing  # verbatim words come before it
+
+
+def test_those_that_will_be_one_message_are_made_ready_together() -> None:
+    stage = Stage(prepared=False).join()
+    stage.speech()
+    turn = stage.turn()
+    for id in "abc":
+        stage.submit(id, Queued(1.0), speak_as=SpeakAs.AGENT, fold=False, to=BERT if id == "b" else None)
+    assert set(stage.preparing) == {"a", "c"}
+    stage.reply(turn, 1.0)

@@ -1,0 +1,60 @@
+"""A Draft: what is spoken next, made before its time has come, so that at the edge it only has to be handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+from delivery.ledger import Move, Status
+from delivery.message import Piece, compose
+from delivery.pending import Pending, Spoken
+from delivery.signals import Record, Speak
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """`items` as one message; `priority`: the highest of them."""
+
+    items: list[Pending]
+    speak: Speak
+    record: Record
+    priority: int
+
+    def spoken(self, now: float) -> Spoken:
+        """The message, from now on at the ear."""
+        return Spoken(self.speak.message, self.priority, now)
+
+
+@dataclass(slots=True)
+class Drafts:
+    """Makes the messages of a room, each once. `resuming` is said before what goes on."""
+
+    resuming: str
+    _draft: Draft | None = None
+    _ids: Iterator[int] = field(default_factory=count)
+
+    def has(self, items: list[Pending]) -> bool:
+        """Whether the message that these are is made already; what is ready does not change any more."""
+        return self._draft is not None and self._draft.items == items
+
+    def write(self, items: list[Pending]) -> Draft:
+        """Make it, unless it is there; all of `items` are ready."""
+        if self._draft is None or self._draft.items != items:
+            head = items[0]
+            message = compose(
+                f"m{next(self._ids)}",
+                [Piece(i.id, i.text, i.heard) for i in items],
+                separator=head.strategy.separator,
+                resuming=self.resuming,
+                to=head.delivery.to,
+                over=head.talks_over,
+            )
+            moves = tuple(Move(i.id, Status.SPEAKING, heard_chars=i.heard) for i in items)
+            self._draft = Draft(items, Speak(message), Record(moves), max(i.delivery.priority for i in items))
+        return self._draft
+
+    def take(self, items: list[Pending]) -> Draft:
+        """It is spoken now; what is left of it will be another message."""
+        draft, self._draft = self.write(items), None
+        return draft
