@@ -37,7 +37,7 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def server(folder: Path, *arguments: str, target: Path = DEMO) -> AsyncIterator[Server]:
+async def server(folder: Path, *arguments: str, target: Path = DEMO, **environment: str) -> AsyncIterator[Server]:
     """`sottovoce serve target` in `folder` (its state is kept there), on a free port; ended at the end."""
     log = folder / "server.log"
     command = [sys.executable, "-m", "orchestration", "serve", str(target), "--port", "0", *arguments]
@@ -45,7 +45,7 @@ async def server(folder: Path, *arguments: str, target: Path = DEMO) -> AsyncIte
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
             stdout=asyncio.subprocess.PIPE,
             stderr=output,
             start_new_session=True,

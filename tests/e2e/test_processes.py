@@ -1,19 +1,22 @@
-"""Two servers on one directory: a room is in one of them; when that dies the other goes on with what is owed."""
+"""Two servers on one directory or database: a room is in one of them;
+when that dies the other goes on with what is owed."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.server import server
+from tests.e2e.server import Server, server
 from tests.e2e.test_crash import RESULT
 from tests.e2e.voices import speech
 from tests.e2e.wire_caller import WireCaller, wire_caller
 
+SHARED = Path(__file__).with_name("shared.py")
 DEAD = 1.5
 """Seconds for which nobody can know that a process is dead: callers may still be sent to it, and come back."""
 
@@ -36,11 +39,19 @@ async def coming_back(url: str, token: str) -> AsyncIterator[WireCaller]:
         yield ann
 
 
-def test_callers_meet_in_the_process_that_has_the_room_and_the_other_goes_on_when_it_dies(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["directory", pytest.param("database", marks=pytest.mark.postgres)])
+def test_callers_meet_in_the_process_that_has_the_room_and_the_other_goes_on_when_it_dies(
+    where: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    def start() -> AbstractAsyncContextManager[Server]:
+        if where == "directory":
+            return server(tmp_path)
+        return server(tmp_path, target=SHARED, DATABASE_URL=request.getfixturevalue("postgres_url"))
+
     asking = speech("look into electric cars")
 
     async def main() -> None:
-        async with server(tmp_path) as one, server(tmp_path) as two:
+        async with start() as one, start() as two:
             async with wire_caller(one.url, name="Ann", leave=False) as ann:
                 token = ann.token
                 await ann.hears("electric cars.")
