@@ -165,7 +165,19 @@ def test_an_immediate_result_is_not_folded() -> None:
     play(script, house(thinking=2.0))
 
 
-# -- merged, in the agent's words
+# -- in the agent's words
+
+
+def test_the_agent_finds_its_words_while_it_still_speaks() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await call.interrupt("what time is it")
+        reply = await call.hears("three")
+        await call.runtime.deliver(call.room, "Boats float.", speak_as="agent", strategy=WaitForIdle(1.0))
+        result = await call.hears("my words.")
+        assert reply.ended is not None
+        assert near(result.started, reply.ended + 1.0)  # they take two seconds to find
+
+    play_with(script, talk(["one two three four five six seven eight nine."], [2.0, "my words."]))
 
 
 def test_results_that_are_merged_are_each_put_into_the_agents_words_and_each_is_heard() -> None:
