@@ -6,6 +6,7 @@ error, never another strategy.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
@@ -29,19 +30,19 @@ class Strategy:
     it raises, or returns what is no time, its delivery is set aside and the others go on.
 
     >>> @dataclass(frozen=True)
-    ... class Considerate(Strategy):
+    ... class Unhurried(Strategy):
     ...     '''The longer it takes to say, the longer the silence it waits for.'''
     ...
-    ...     name: ClassVar[str] = "considerate"
+    ...     name: ClassVar[str] = "unhurried"
     ...     buffer: float = 0.5
     ...     per_word: float = 0.25
     ...
     ...     def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
     ...         return idle_since(floor, self.buffer + self.per_word * len(delivery.content.split()))
-    >>> resolve("considerate").written()
-    {'name': 'considerate', 'buffer': 0.5, 'per_word': 0.25}
+    >>> resolve("unhurried").written()
+    {'name': 'unhurried', 'buffer': 0.5, 'per_word': 0.25}
     >>> silent = FloorView(FloorState.OPEN, None, since=10.0, quiet_since=10.0)
-    >>> Considerate().when(Delivery("d1", "lobby", "The boat is here.", {}), silent, now=10.0)
+    >>> Unhurried().when(Delivery("d1", "lobby", "The boat is here.", {}), silent, now=10.0)
     11.5
 
     Given to `Runtime(delivery=...)`, to `create_room(delivery=...)` or to `deliver(strategy=...)`, the nearest counts.
@@ -175,12 +176,29 @@ def separator(text: str) -> None:
 
 
 def resolve(strategy: Strategy | str) -> Strategy:
-    """A strategy from itself or from its name. Raises ValueError listing the known names."""
+    """A strategy from itself or from its name.
+
+    Raises ValueError listing the known names, and for one of a user's own that could not be kept; TypeError for one
+    whose parameters would be lost.
+    """
     if isinstance(strategy, Strategy):
+        _check(strategy)
         return strategy
     if not isinstance(strategy, str):
         raise ValueError(f"strategy: {strategy!r} is neither a Strategy nor the name of one")
     return read({"name": strategy})
+
+
+def _check(strategy: Strategy) -> None:
+    """Raises ValueError unless it is itself again when it was written down and read, as it will be."""
+    seconds("max_wait", strategy.max_wait)
+    separator(strategy.separator)
+    try:
+        read(json.loads(json.dumps(strategy.written(), allow_nan=False)))
+    except ValueError as error:
+        raise ValueError(f"strategy {strategy.name!r} cannot be kept over a restart: {error}") from None
+    except TypeError as error:
+        raise TypeError(f"strategy {strategy.name!r} cannot be kept over a restart: {error}") from None
 
 
 def _same_class(a: type, b: type) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pytest
@@ -181,8 +181,8 @@ def test_the_example_in_its_docstring_works() -> None:
     assert runner.tries > 2
     assert runner.failures == 0
     stage = Stage().join()
-    stage.submit("long", resolve("considerate"), words=10)
-    stage.submit("short", resolve("considerate"), words=2)
+    stage.submit("long", resolve("unhurried"), words=10)
+    stage.submit("short", resolve("unhurried"), words=2)
     stage.until(20)
     assert stage.times == [1.0, 1.0 + 2 * 0.5 + 3.0]
     assert stage.texts[0] == "short0 short1"
@@ -278,6 +278,39 @@ def test_parameters_that_would_be_lost_are_an_error() -> None:
 
     with pytest.raises(TypeError, match="make it a frozen dataclass"):
         Careless(5.0).written()
+
+
+@dataclass(frozen=True)
+class Loose(Strategy):
+    """Checks nothing of what it is given."""
+
+    name: ClassVar[str] = "test-loose"
+    buffer: Any = 1.0
+    max_wait: Any = 30.0
+    separator: Any = " "
+
+
+@dataclass(frozen=True)
+class Forgetful(Strategy):
+    name: ClassVar[str] = "test-forgetful"
+    asked: int = field(default=0, init=False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (Loose(max_wait=-5), "max_wait"),
+        (Loose(max_wait="soon"), "max_wait"),
+        (Loose(separator="\x00"), "separator"),
+        (Loose(buffer=math.nan), "'test-loose' cannot be kept over a restart"),
+        (Loose(buffer={1, 2}), "'test-loose' cannot be kept over a restart: .*set"),
+        (Forgetful(), "'test-forgetful' cannot be kept over a restart: .*'asked'"),
+    ],
+    ids=repr,
+)
+def test_one_that_could_not_be_kept_is_an_error_where_it_is_given(wrong: Strategy, says: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=says):
+        resolve(wrong)
 
 
 def test_a_strategy_without_parameters_needs_no_dataclass() -> None:
