@@ -12,7 +12,9 @@ from uuid import uuid4
 from delivery.ledger import ConflictError, Delivery, Ledger, LedgerError, SpeakAs
 from delivery.strategies import Strategy
 from orchestration.content import made_speakable
-from orchestration.engines.engine import Steps, Task, TaskEngine, TaskResult, TaskStatus
+from orchestration.engines.engine import EngineError, Steps, Task, TaskEngine, TaskResult, TaskStatus
+from orchestration.progress import Progress
+from orchestration.slots import Slot, Slots
 from orchestration.workers.worker import Context, Worker, finish
 
 log = logging.getLogger("sottovoce.tasks")
@@ -25,23 +27,43 @@ UNKNOWN_WORKER = 10.0
 """Seconds that a task of an earlier process waits for its worker: it may come with a room that is still to be made."""
 REMEMBERED = 100
 """Results that are kept for whoever asks for them just after the end."""
+BEGINS = 10
+"""How often a task is begun in all; one whose process came to an end each time is then told to have failed."""
+LISTED = 100
+"""Most unfinished tasks of a room that are told of."""
 MAX_NOTE = 200
 """Most characters of progress, and of what was asked, that are shown and told."""
 
 CANCELLED = TaskResult("", error="cancelled")
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a task stands that is not over: `queued` (it waits for its turn) or `running`, here or elsewhere."""
+
+    task: Task
+    label: str
+    status: TaskStatus
+    progress: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class Running:
-    """A task that runs in this process, and how far its parts are."""
+    """A task of this process that is not over, and how far its parts are. It waits for its `slot`, or has it."""
 
     task: Task
     label: str
     done: asyncio.Future[TaskResult]
+    slot: Slot
     progress: dict[str, str] = field(default_factory=dict)
     cancelling: bool = False
     delivering: bool = False
     """Its work is over and its result on the way into the ledger."""
+
+    @property
+    def status(self) -> TaskStatus:
+        """Queued or running."""
+        return TaskStatus.RUNNING if self.slot.granted else TaskStatus.QUEUED
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +79,27 @@ class TaskNews:
 
 
 class Tasks:
-    """A runtime's background tasks. `announce` is told of every change, in the event loop."""
+    """A runtime's background tasks. `announce` is told of every change, in the event loop.
 
-    def __init__(self, engine: TaskEngine, ledger: Ledger, announce: Callable[[TaskNews], None]) -> None:
+    At most `limit` run in this process at once, and `per_room` of one room; more wait for their turn, in order within a
+    room, the rooms in turns. Raises ValueError naming the field that is wrong.
+    """
+
+    def __init__(
+        self,
+        engine: TaskEngine,
+        ledger: Ledger,
+        announce: Callable[[TaskNews], None],
+        *,
+        limit: int = 100,
+        per_room: int = 10,
+    ) -> None:
         self._engine = engine
         self._ledger = ledger
         self._announce = announce
+        self._slots = Slots(limit, per_room)
+        self._progress = Progress(engine)
+        self._writing: asyncio.Task[None] | None = None
         self._workers: dict[str, Worker] = {}
         self._registered = asyncio.Event()
         self._running: dict[str, Running] = {}
@@ -86,6 +123,7 @@ class Tasks:
     async def open(self, process: str = "") -> None:
         """Start the engine for this process."""
         await self._engine.open(self._run, process)
+        self._writing = asyncio.create_task(self._progress.write(), name="progress of tasks")
 
     async def adopt(self, gone: Collection[str]) -> None:
         """Take over what these processes, which are gone, left unfinished."""
@@ -95,6 +133,9 @@ class Tasks:
     async def aclose(self) -> None:
         """Stop; what is unfinished is resumed at the next `open` by an engine that can."""
         self._closing = True
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait([self._writing])
         await self._engine.aclose()
         for running in self._running.values():
             running.done.cancel()
@@ -116,7 +157,8 @@ class Tasks:
     ) -> Task:
         """Begin a task; its result is delivered to `room` under `strategy`, for `caller`. `timeout`: seconds of work.
 
-        Raises ValueError for an unknown worker and what cannot be kept, EngineError when the engine cannot begin it.
+        A task whose `id` is known is left alone. Raises ValueError for an unknown worker and what cannot be kept,
+        EngineError when the engine cannot begin it.
         """
         self.check(worker)
         deliver = {"strategy": strategy.written(), "max_wait": strategy.max_wait, "speak_as": speak_as, "fold": fold}
@@ -129,12 +171,15 @@ class Tasks:
             timeout=timeout,
             metadata={**(metadata or {}), "deliver": deliver},
         )
+        known = task.id in self._running
         running = self._note(task)
         try:
-            await self._engine.start(task)
+            begun = await self._engine.start(task)
         except Exception as error:
             self._over(running, TaskStatus.FAILED, TaskResult("", error=str(error)))
             raise
+        if not begun and not known:
+            self._forget(running)
         return task
 
     async def result(self, id: str, within: float) -> TaskResult | None:
@@ -161,8 +206,25 @@ class Tasks:
         return cancelled
 
     def running(self, room: str) -> list[Running]:
-        """The tasks of a room that run in this process, oldest first."""
+        """The tasks of a room that run in this process or wait for their turn here, oldest first."""
         return [r for r in self._running.values() if r.task.room == room]
+
+    async def unfinished(self, room: str) -> list[Standing]:
+        """The tasks of a room that are not over, in whatever process they are, oldest first."""
+        here = {r.task.id: Standing(r.task, r.label, r.status, dict(r.progress)) for r in self.running(room)}
+        standings = []
+        try:
+            for record in await self._engine.tasks(room, LISTED, unfinished=True):
+                id, worker = record.task.id, self._workers.get(record.task.worker)
+                if id in here:
+                    standings.append(here.pop(id))
+                elif id not in self._results:  # it was over here a moment ago
+                    label = worker.label if worker else record.task.worker
+                    standings.append(Standing(record.task, label, record.status, record.progress))
+        except EngineError as error:
+            log.warning("room %s: tasks of other processes are not told of: %s", room, error)
+            return [Standing(r.task, r.label, r.status, dict(r.progress)) for r in self.running(room)]
+        return [*standings, *here.values()]
 
     # -- what the engine runs
 
@@ -170,15 +232,33 @@ class Tasks:
         """A task's body: the worker, then the delivery of its result as the last step."""
         running = self._note(task)
         try:
-            result = await self._work(running, steps)
+            try:
+                result = await self._in_turn(running, steps)
+            finally:
+                running.slot.release()
             running.delivering = True
             await self._deliver(task, running.label, result)
-        except BaseException as error:
+        except asyncio.CancelledError:
             if not self._closing:  # otherwise it is only interrupted, to be resumed
-                self._broken(running, error)
+                await self._stopped(running)
+            raise
+        except BaseException as error:
+            self._broken(running, error)
             raise
         self._over(running, TaskStatus.DONE if result.error is None else TaskStatus.FAILED, result)
         return result
+
+    async def _in_turn(self, running: Running, steps: Steps) -> TaskResult:
+        """The work, once it is this task's turn."""
+        task = running.task
+        if steps.begins > BEGINS:
+            return TaskResult("", error=f"given up: begun {BEGINS} times, and each time its process came to an end")
+        if not running.slot.granted:
+            self._progress.report(task.id, {}, queued=True)
+            await running.slot.wait()
+            self._progress.report(task.id, {}, queued=False)
+            self._tell(TaskNews(task, "", running.label, TaskStatus.RUNNING))
+        return await self._work(running, steps)
 
     async def _work(self, running: Running, steps: Steps) -> TaskResult:
         task = running.task
@@ -192,10 +272,13 @@ class Tasks:
                 return
             progress = progress[:MAX_NOTE]
             state = TaskStatus(status)
+            before = dict(running.progress)
             if progress:
                 running.progress[part] = progress
             elif state.terminal:
                 running.progress.pop(part, None)
+            if running.progress != before:
+                self._progress.report(task.id, running.progress, queued=False)
             self._tell(TaskNews(task, part, label, state, progress))
 
         try:
@@ -255,16 +338,27 @@ class Tasks:
         if running is None:
             worker = self._workers.get(task.worker)
             label = worker.label if worker else task.worker
-            running = Running(task, label, asyncio.get_running_loop().create_future())
+            running = Running(task, label, asyncio.get_running_loop().create_future(), self._slots.ask(task.room))
             self._running[task.id] = running
-            self._tell(TaskNews(task, "", label, TaskStatus.RUNNING))
+            self._tell(TaskNews(task, "", label, running.status))
         return running
 
+    async def _stopped(self, running: Running) -> None:
+        """Its body was cancelled: on request, ours or another process's, or because another process has it now."""
+        if not running.cancelling:
+            try:
+                record = await self._engine.get(running.task.id)
+            except EngineError:  # what becomes of it is for others to say
+                record = None
+            if record is None or record.status is not TaskStatus.CANCELLED:
+                log.warning("task %s goes on in another process", running.task.id)
+                self._forget(running)
+                running.done.cancel()
+                return
+        self._over(running, TaskStatus.CANCELLED, CANCELLED)
+
     def _broken(self, running: Running, error: BaseException) -> None:
-        """It came to no result that could be delivered: cancelled, or given up by the engine."""
-        if running.cancelling:
-            self._over(running, TaskStatus.CANCELLED, CANCELLED)
-            return
+        """It came to no result that could be delivered."""
         log.error("task %s was broken off, its result cannot be told", running.task.id, exc_info=error)
         self._over(running, TaskStatus.FAILED, TaskResult("", error=f"broken off: {type(error).__name__} {error}"))
 
@@ -272,11 +366,17 @@ class Tasks:
         if running.done.done():
             return
         running.done.set_result(result)
-        self._running.pop(running.task.id, None)
+        self._forget(running)
         self._results[running.task.id] = result
         if len(self._results) > REMEMBERED:
             del self._results[next(iter(self._results))]
         self._tell(TaskNews(running.task, "", running.label, status, error=result.error))
+
+    def _forget(self, running: Running) -> None:
+        running.slot.release()
+        self._progress.forget(running.task.id)
+        if self._running.get(running.task.id) is running:
+            del self._running[running.task.id]
 
     def _tell(self, news: TaskNews) -> None:
         try:

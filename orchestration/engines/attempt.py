@@ -11,33 +11,21 @@ from orchestration.engines.written import read_result, written_result
 
 log = logging.getLogger("sottovoce.engines")
 
-LAST_STEP = 30.0
-"""Seconds beyond a task's timeout until the engine ends the body.
-
-A body that keeps the time itself still has to tell of the timeout, as its last step, perhaps to a busy ledger.
-"""
-
 CANCELLED = TaskResult("", error="cancelled")
 """The result of a task that was cancelled."""
 
 
 async def attempt(body: Body, task: Task, steps: Steps) -> TaskResult:
     """Run `body` once. What it raises becomes a result with `error`; only cancelling this coroutine gets out."""
-    limit = None if task.timeout is None else task.timeout + LAST_STEP
     try:
-        async with asyncio.timeout(limit) as deadline:
-            return _as_kept(await body(task, steps))
-    except TimeoutError as error:
-        if deadline.expired():
-            return _failed(task, f"TimeoutError: worker {task.worker!r} took longer than {task.timeout:g} s")
-        return _failed(task, _told(error), error)
+        return _as_kept(await body(task, steps))
     except asyncio.CancelledError as error:
         running = asyncio.current_task()
         if running is not None and running.cancelling():
             raise
         return _failed(task, "CancelledError: something it waited for was cancelled", error)
     except Exception as error:
-        return _failed(task, _told(error), error)
+        return _failed(task, f"{type(error).__name__}: {error}", error)
 
 
 def status_of(result: TaskResult) -> TaskStatus:
@@ -49,10 +37,6 @@ def _as_kept(result: Any) -> TaskResult:
     return read_result(written_result(result))
 
 
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _failed(task: Task, error: str, cause: BaseException | None = None) -> TaskResult:
+def _failed(task: Task, error: str, cause: BaseException) -> TaskResult:
     log.warning("task %s (%s) failed: %s", task.id, task.worker, error, exc_info=cause)
     return TaskResult("", error=error)

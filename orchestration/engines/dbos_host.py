@@ -86,6 +86,8 @@ class DbosHost:
         self._stop_body = stop_body
         self._flows: dict[asyncio.Task[Any], str] = {}
         self._begins: dict[str, int] = {}
+        self.waiting: set[str] = set()
+        """Tasks of which it was reported that they wait for their turn."""
         self._lost: set[str] = set()
         self._dropped: dict[str, None] = {}
         self._unsure: set[str] = set()
@@ -113,11 +115,14 @@ class DbosHost:
             self._thread.join()
             raise
 
-    def stop(self) -> None:
-        """Shut DBOS down, once all bodies were interrupted or have ended; the interrupted tasks stay pending."""
+    def stop(self, interrupted: Collection[str]) -> None:
+        """Shut DBOS down, once all bodies have ended or were interrupted; the tasks of these stay pending.
+
+        Those that had begun are `interrupted`: that was no crash, so it does not count.
+        """
         try:
             with contextlib.suppress(TimeoutError):
-                self.ask(self._settle()).result()
+                self.ask(self._settle(interrupted)).result()
             # Not on its own loop: its threads wait for that loop while this waits for them.
             DBOS.destroy()
         finally:
@@ -130,13 +135,14 @@ class DbosHost:
         """Have one of our coroutines run on `loop`."""
         return asyncio.run_coroutine_threadsafe(question, self.loop)
 
-    async def begin(self, id: str, room: str, written: Mapping[str, Any]) -> None:
-        """Keep a task and begin it; an id that is known is left alone."""
+    async def begin(self, id: str, room: str, written: Mapping[str, Any]) -> bool:
+        """Keep a task and begin it. False: its id is known."""
         if await self.find(id) is not None:
-            return
+            return False
         # DBOS lists workflows by who asked for them: for us that is the room.
         with SetWorkflowID(id), DBOSContextSetAuth(room, None):
             await DBOS.start_workflow_async(_workflow, _Fresh(written))
+        return True
 
     async def adopt(self, gone: Collection[str]) -> int:
         """Take over and resume what these executors left unfinished; returns how many."""
@@ -173,13 +179,25 @@ class DbosHost:
         await asyncio.to_thread(dbos_tables.tell, id)
         return True
 
+    async def report(self, id: str, progress: Mapping[str, str], queued: bool) -> None:
+        """Write down what a task that runs here is at. One that waits for its turn was not begun yet."""
+        begun = (id in self.waiting) - queued
+        await asyncio.to_thread(
+            dbos_tables.report, self._executor, id, {"progress": dict(progress), "queued": queued}, begun
+        )
+        if queued and id in self._flows.values():
+            self.waiting.add(id)
+        else:
+            self.waiting.discard(id)
+
     async def find(self, id: str) -> WorkflowStatus | None:
         """What DBOS knows of a task."""
         return next(iter(await DBOS.list_workflows_async(workflow_ids=[id])), None)
 
-    async def list(self, room: str, limit: int) -> list[WorkflowStatus]:
+    async def list(self, room: str, limit: int, unfinished: bool) -> list[WorkflowStatus]:
         """The room's newest tasks; before Python 3.12, those of one second in any order."""
-        return await DBOS.list_workflows_async(user=room, limit=limit, sort_desc=True)
+        states = sorted(OPEN_STATES) if unfinished else None
+        return await DBOS.list_workflows_async(user=room, status=states, limit=limit, sort_desc=True)
 
     async def work(self, written: dict[str, Any]) -> Any:
         """The workflow: have the body run, and return its result."""
@@ -212,6 +230,7 @@ class DbosHost:
         finally:
             self._bodies.discard(id)
             self._lost.discard(id)
+            self.waiting.discard(id)
         return result
 
     def _lose(self, id: str) -> None:
@@ -239,11 +258,13 @@ class DbosHost:
             DBOS.reserve_step()
         return {step["function_name"]: step["output"] for step in steps if step["error"] is None}
 
-    async def _settle(self) -> None:
+    async def _settle(self, interrupted: Collection[str]) -> None:
         """Wait until the interrupted workflows have let go, and the finished ones have written what came of them."""
         async with asyncio.timeout(_LEAVE):
             while self._flows:
                 await asyncio.wait(self._flows)
+            if interrupted:
+                await asyncio.to_thread(dbos_tables.spare, self._executor, interrupted)
 
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()

@@ -48,6 +48,27 @@ def resume(status: Mapping[str, Any], token: str) -> None:
     execute_dequeued_workflow(_get_dbos_instance(), dict(status), token)  # type: ignore[arg-type]
 
 
+def report(executor: str, id: str, attributes: Mapping[str, Any], begun: int) -> None:
+    """Write what an unfinished task of ours is at, and that it was begun so many times more."""
+    with _get_dbos_instance()._sys_db.engine.begin() as connection:
+        connection.execute(_ours(executor, [id], begun).values(attributes=dict(attributes)))
+
+
+def spare(executor: str, ids: Collection[str]) -> None:
+    """What was interrupted in good order was not begun in vain."""
+    with _get_dbos_instance()._sys_db.engine.begin() as connection:
+        connection.execute(_ours(executor, ids, -1))
+
+
+def _ours(executor: str, ids: Collection[str], begun: int) -> sa.Update:
+    table = _get_dbos_instance()._sys_db.tables.workflow_status
+    return (
+        sa.update(table)
+        .where(table.c.workflow_uuid.in_(ids), table.c.status == "PENDING", table.c.executor_id == executor)
+        .values(recovery_attempts=table.c.recovery_attempts + begun)
+    )
+
+
 def tell(id: str) -> None:
     """Have every process look whether that task is still its own."""
     with _get_dbos_instance()._sys_db.engine.begin() as connection:

@@ -102,14 +102,15 @@ class DurableEngine:
         """Take over and resume what these processes left unfinished; returns how many tasks that were."""
         return await self._ask(self._open_host().adopt(gone))
 
-    async def report(self, id: str, progress: Mapping[str, str]) -> None:
-        """Not kept yet."""
+    async def report(self, id: str, progress: Mapping[str, str], *, queued: bool = False) -> None:
+        """What the parts of a task that runs here are at; of any other it changes nothing."""
+        await self._ask(self._open_host().report(id, progress, queued))
 
-    async def start(self, task: Task) -> None:
+    async def start(self, task: Task) -> bool:
         """Keep `task` and begin it, unless its id is known. Finished even if whoever waits for this is cancelled."""
         host = self._open_host()
         written = {**written_task(task), _ORDER: next(self._numbers)}
-        await self._ask(host.begin(task.id, task.room, written))
+        return await self._ask(host.begin(task.id, task.room, written))
 
     async def cancel(self, id: str) -> bool:
         """End it: its body gets CancelledError. False: unknown or already over."""
@@ -120,11 +121,11 @@ class DurableEngine:
         found = await self._ask(self._open_host().find(id))
         return None if found is None else _record(found)
 
-    async def tasks(self, room: str, limit: int = 100) -> list[TaskRecord]:
-        """The room's last `limit` tasks, oldest first."""
+    async def tasks(self, room: str, limit: int = 100, *, unfinished: bool = False) -> list[TaskRecord]:
+        """The room's last `limit` tasks (of those `unfinished`), oldest first."""
         if limit <= 0:
             return []
-        found = await self._ask(self._open_host().list(room, limit + _WITHIN_A_SECOND))
+        found = await self._ask(self._open_host().list(room, limit + _WITHIN_A_SECOND, unfinished))
         found.sort(key=lambda status: (status.created_at or 0, _written(status).get(_ORDER, 0)))
         return [_record(status) for status in found[-limit:]]
 
@@ -133,18 +134,19 @@ class DurableEngine:
         if DurableEngine._open is not self:
             return
         self._body = None
-        running = list(self._running.values())
-        for task in running:
+        running = dict(self._running)
+        begun = running.keys() - (self._host.waiting if self._host else set())
+        for task in running.values():
             task.cancel()
         if running:
-            await asyncio.wait(running)
-        await self._close()
+            await asyncio.wait(running.values())
+        await self._close(begun)
 
-    async def _close(self) -> None:
+    async def _close(self, interrupted: Collection[str] = ()) -> None:
         host, self._host, self._body = self._host, None, None
         try:
             if host is not None:
-                await _to_the_end(host.stop)
+                await _to_the_end(lambda: host.stop(interrupted))
         finally:
             DurableEngine._open = None
 
@@ -254,11 +256,8 @@ def _record(found: WorkflowStatus) -> TaskRecord:
     if status is TaskStatus.CANCELLED:
         return TaskRecord(task, status, CANCELLED)
     if status is TaskStatus.FAILED:
-        return TaskRecord(task, status, TaskResult("", error=_why(found)))
-    return TaskRecord(task, status)
-
-
-def _why(found: WorkflowStatus) -> str:
-    if found.status == "ERROR":
-        return f"DBOS: {found.error}"
-    return f"given up: begun {found.recovery_attempts} times, and each time its process came to an end"
+        return TaskRecord(task, status, TaskResult("", error=f"DBOS: {found.error or found.status}"))
+    said: dict[str, Any] = found.attributes or {}
+    if status is TaskStatus.RUNNING and said.get("queued"):
+        status = TaskStatus.QUEUED
+    return TaskRecord(task, status, progress=said.get("progress", {}))

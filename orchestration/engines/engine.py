@@ -34,7 +34,7 @@ class Task:
     """Work to be done underneath a room's talk. Everything in it is JSON, so that it survives a restart.
 
     `worker` names a worker registered with the runtime; `input` is what it is asked; `caller` is whose turn started it.
-    `timeout` is in seconds (None: no limit).
+    `timeout` is seconds of work (None: no limit), for the body to keep: an engine does not know what of a body is work.
     """
 
     id: str
@@ -107,22 +107,26 @@ class TaskEngine(Protocol):
         """
         ...
 
-    async def start(self, task: Task) -> None:
-        """Begin `task`; when this returns, it will run even if the process dies. An id that is known is left alone."""
+    async def start(self, task: Task) -> bool:
+        """Begin `task`; when this returns, it will run even if the process dies. False: its id is known, and the task
+        of that id is left alone."""
         ...
 
     async def cancel(self, id: str) -> bool:
         """Cancel it in whatever process it runs: its body gets CancelledError. False: unknown or already over."""
         ...
 
-    async def report(self, id: str, progress: Mapping[str, str]) -> None:
-        """What the parts of a running task are at, for whoever asks in any process; the last report counts."""
+    async def report(self, id: str, progress: Mapping[str, str], *, queued: bool = False) -> None:
+        """What the parts of a running task are at, for whoever asks in any process; the last report counts.
+
+        `queued`: its body runs but waits for its turn, which does not count as begun.
+        """
         ...
 
     async def get(self, id: str) -> TaskRecord | None: ...
 
-    async def tasks(self, room: str, limit: int = 100) -> list[TaskRecord]:
-        """A room's last `limit` tasks, oldest first, of all processes."""
+    async def tasks(self, room: str, limit: int = 100, *, unfinished: bool = False) -> list[TaskRecord]:
+        """A room's last `limit` tasks (of those `unfinished`), oldest first, of all processes."""
         ...
 
     async def aclose(self) -> None:

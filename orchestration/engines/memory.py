@@ -20,6 +20,7 @@ class _Kept:
     result: TaskResult | None = None
     steps: dict[str, Any] = field(default_factory=dict)
     progress: dict[str, str] = field(default_factory=dict)
+    begins: int = 0
 
     async def record(self, key: str, value: Any) -> None:
         self.steps[key] = value
@@ -29,7 +30,7 @@ class _Kept:
             self.status, self.result = status, result
 
     def as_record(self) -> TaskRecord:
-        return TaskRecord(self.task, self.status, self.result, self.progress)
+        return TaskRecord(self.task, self.status, self.result, {} if self.status.terminal else self.progress)
 
 
 class MemoryEngine:
@@ -59,13 +60,15 @@ class MemoryEngine:
         """Nothing: no other process knows its tasks."""
         return 0
 
-    async def start(self, task: Task) -> None:
+    async def start(self, task: Task) -> bool:
         """Begin `task`, unless its id is known."""
         body = self._open_body()
         task = read_task(written_task(task))
-        if task.id not in self._kept:
-            kept = self._kept[task.id] = _Kept(task)
-            self._begin(kept, body)
+        if task.id in self._kept:
+            return False
+        kept = self._kept[task.id] = _Kept(task)
+        self._begin(kept, body)
+        return True
 
     async def cancel(self, id: str) -> bool:
         """Cancel it: its body gets CancelledError. False: unknown or already over."""
@@ -78,11 +81,14 @@ class MemoryEngine:
             self._running[id].cancel()
         return True
 
-    async def report(self, id: str, progress: Mapping[str, str]) -> None:
+    async def report(self, id: str, progress: Mapping[str, str], *, queued: bool = False) -> None:
         """What the parts of a running task are at."""
         self._open_body()
-        if id in self._kept:
-            self._kept[id].progress = dict(progress)
+        kept = self._kept.get(id)
+        if kept is not None and not kept.status.terminal:
+            kept.progress = dict(progress)
+            kept.begins += (kept.status is TaskStatus.QUEUED) - queued
+            kept.status = TaskStatus.QUEUED if queued else TaskStatus.RUNNING
 
     async def get(self, id: str) -> TaskRecord | None:
         """One task, or None."""
@@ -90,20 +96,23 @@ class MemoryEngine:
         kept = self._kept.get(id)
         return None if kept is None else kept.as_record()
 
-    async def tasks(self, room: str, limit: int = 100) -> list[TaskRecord]:
-        """The room's last `limit` tasks, oldest first."""
+    async def tasks(self, room: str, limit: int = 100, *, unfinished: bool = False) -> list[TaskRecord]:
+        """The room's last `limit` tasks (of those `unfinished`), oldest first."""
         self._open_body()
         records = [kept.as_record() for kept in self._kept.values() if kept.task.room == room]
+        if unfinished:
+            records = [record for record in records if not record.status.terminal]
         return records[-limit:] if limit > 0 else []
 
     async def aclose(self) -> None:
         """Interrupt what runs and wait for it."""
         self._body = None
-        running = list(self._running.values())
-        for task in running:
+        running = dict(self._running)
+        for id, task in running.items():
             task.cancel()
+            self._kept[id].begins -= self._kept[id].status is TaskStatus.RUNNING  # an orderly end is no crash
         if running:
-            await asyncio.wait(running)
+            await asyncio.wait(running.values())
 
     def _open_body(self) -> Body:
         if self._body is None:
@@ -116,5 +125,6 @@ class MemoryEngine:
         running.add_done_callback(lambda _: self._running.pop(kept.task.id, None))
 
     async def _run(self, kept: _Kept, body: Body) -> None:
-        result = await attempt(body, kept.task, RecordedSteps(kept.steps, kept.record))
+        kept.begins, kept.status = kept.begins + 1, TaskStatus.RUNNING
+        result = await attempt(body, kept.task, RecordedSteps(kept.steps, kept.record, kept.begins))
         kept.end(status_of(result), result)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from delivery.desk import Refuse
 from delivery.ledger import OPEN_STATUSES, Entry, Status
 from orchestration.content import made_speakable
-from orchestration.tasks import GRACE, Running, delivery_of
+from orchestration.engines.engine import TaskStatus
+from orchestration.tasks import GRACE, Standing, delivery_of
 from orchestration.tools import STARTED, Tool, tool
 from orchestration.workers.worker import Worker
 
@@ -47,9 +48,9 @@ def delegate_tool(runtime: Runtime, room_id: str, worker: Worker, name: str, mes
 def task_tools(runtime: Runtime, room_id: str) -> list[Tool]:
     """`task_status`, `cancel_task` and `recall`, for the room's background work."""
 
-    def running() -> list[Running]:
+    async def unfinished() -> list[Standing]:
         speaker = runtime.speaker(room_id)
-        return [r for r in runtime.tasks.running(room_id) if r.task.caller in (None, speaker)]
+        return [one for one in await runtime.tasks.unfinished(room_id) if one.task.caller in (None, speaker)]
 
     async def found() -> list[Entry]:
         """Results, oldest first."""
@@ -59,11 +60,11 @@ def task_tools(runtime: Runtime, room_id: str) -> list[Tool]:
 
     async def task_status() -> str:
         """How the background work is getting on."""
-        return " ".join(map(_standing, running())) or "Nothing is running in the background."
+        return " ".join(map(_told, await unfinished())) or "Nothing is running in the background."
 
     async def cancel_task() -> str:
         """Stop the background work that was started last, or drop its result if that is there but was not told yet."""
-        if tasks := running():
+        if tasks := await unfinished():
             last = tasks[-1].task
             done = await runtime.tasks.cancel(last.id)
             return f"All right, I dropped {last.input}." if done else "It has just finished."
@@ -86,9 +87,11 @@ def task_tools(runtime: Runtime, room_id: str) -> list[Tool]:
     return [tool(task_status), tool(cancel_task), tool(recall)]
 
 
-def _standing(running: Running) -> str:
+def _told(standing: Standing) -> str:
     """How one task gets on."""
-    are = "are" if " and " in running.label else "is"
-    standing = f"{running.label} {are} still working on {running.task.input}"
-    parts = "; ".join(dict.fromkeys(running.progress.values()))
-    return f"{standing}: {parts}." if parts else f"{standing}."
+    are = "are" if " and " in standing.label else "is"
+    if standing.status is TaskStatus.QUEUED:
+        return f"{standing.task.input} waits for its turn: {standing.label} {are} busy."
+    told = f"{standing.label} {are} still working on {standing.task.input}"
+    parts = "; ".join(dict.fromkeys(standing.progress.values()))
+    return f"{told}: {parts}." if parts else f"{told}."

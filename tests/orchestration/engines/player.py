@@ -130,6 +130,13 @@ class Playing:
     async def start(self, id: str, input: str) -> None:
         await self.engine.start(Task(id, "lobby", "analyst", input))
 
+    async def report(self, id: str, progress: dict[str, str], queued: bool) -> None:
+        await self.engine.report(id, progress, queued=queued)
+
+    async def unfinished(self) -> list[Any]:
+        records = await self.engine.tasks("lobby", unfinished=True)
+        return [[record.task.id, record.status, record.progress] for record in records]
+
     async def adopt(self, *gone: str) -> int:
         return await self.engine.adopt(gone)
 
@@ -168,6 +175,7 @@ class Playing:
 
         if name == "stay":
             self.note(task.id, name)
+            self.note(task.id, f"begun {steps.begins}")
             await asyncio.get_running_loop().create_future()
         return " by ".join(await steps.step(name, work))
 

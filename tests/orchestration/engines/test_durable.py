@@ -218,29 +218,6 @@ def test_an_opening_nobody_waits_for_any_more_leaves_nothing(tmp_path: Path) -> 
     play(DurableEngine.in_file(tmp_path / "tasks.db"), script)
 
 
-def test_a_body_is_told_how_often_it_was_begun(tmp_path: Path) -> None:
-    begun: list[int] = []
-
-    async def script(engine: DurableEngine) -> None:
-        async def counted(task: Task, steps: Steps) -> TaskResult:
-            begun.append(steps.begins)
-            waiting.set()
-            return await body(task, steps)
-
-        for n in range(4):
-            waiting = asyncio.Event()
-            await engine.open(counted, str(n))
-            if n == 0:
-                await engine.start(Task("t1", "lobby", "analyst", "for ever"))
-            else:
-                assert await engine.adopt({str(n - 1)}) == 1
-            await waiting.wait()
-            await engine.aclose()
-        assert begun == [1, 2, 3, 4]
-
-    play(DurableEngine.in_file(tmp_path / "tasks.db"), script)
-
-
 def test_what_cannot_be_written_is_the_callers_to_know(tmp_path: Path) -> None:
     async def script(engine: DurableEngine) -> None:
         async def stepping(task: Task, steps: Steps) -> TaskResult:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from orchestration.engines import attempt
 from orchestration.engines.durable import DurableEngine
 from orchestration.engines.engine import (
     Body,
@@ -239,41 +238,88 @@ def test_a_body_that_fails_is_a_failed_task_and_the_engine_goes_on(
     play(engine, script)
 
 
-def test_a_task_past_its_time_fails(engine: TaskEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "LAST_STEP", 0.01)
+def test_the_time_a_body_takes_is_its_own_to_keep() -> None:
+    """What of it is work, and what waiting for a ledger, an engine cannot know."""
 
-    async def script(engine: TaskEngine) -> None:
-        bench = Bench()
-        bench.work["t1"] = bench.for_ever
-        await engine.open(bench, "one")
-        await engine.start(job(timeout=0.04))
-        record = await ended(engine)
-        assert record.status is TaskStatus.FAILED
-        assert record.result == TaskResult("", error="TimeoutError: worker 'analyst' took longer than 0.04 s")
-        assert bench.cancelled == ["t1"]
-
-    play(engine, script)
-
-
-def test_a_body_that_keeps_the_time_itself_may_tell_of_it() -> None:
     async def script() -> None:
         engine = MemoryEngine()
 
         async def body(task: Task, steps: Steps) -> TaskResult:
-            try:
-                async with asyncio.timeout(task.timeout):
-                    await asyncio.sleep(1000)
-            except TimeoutError:
-                await asyncio.sleep(attempt.LAST_STEP - 1)
+            await asyncio.sleep(10_000)
             return TaskResult("told")
 
         await engine.open(body, "one")
         await engine.start(job(timeout=10.0))
-        await asyncio.sleep(10.0 + attempt.LAST_STEP)
+        await asyncio.sleep(10_000)
         assert (await ended(engine)).result == TaskResult("told")
         await engine.aclose()
 
     run(script())
+
+
+def test_progress_is_there_for_whoever_asks_until_the_end(engine: TaskEngine) -> None:
+    async def script(engine: TaskEngine) -> None:
+        bench = Bench()
+        bench.work["t1"] = bench.for_ever
+        await engine.open(bench, "one")
+        await engine.start(job())
+        await bench.waiting.wait()
+        await engine.report("t1", {"": "reading", "é": "writes"})
+        assert await engine.get("t1") == TaskRecord(job(), TaskStatus.RUNNING, progress={"": "reading", "é": "writes"})
+        await engine.report("t1", {"": "thinking"})
+        (record,) = await engine.tasks("lobby")
+        assert record.progress == {"": "thinking"}
+        await engine.report("t1", {}, queued=True)
+        assert await engine.get("t1") == TaskRecord(job(), TaskStatus.QUEUED)
+        await engine.report("t1", {})
+        assert await engine.get("t1") == TaskRecord(job(), TaskStatus.RUNNING)
+        await engine.report("nobody", {"": "reading"})
+        assert await engine.get("nobody") is None
+        assert await engine.cancel("t1")
+        await engine.report("t1", {"": "too late"})
+        assert await engine.get("t1") == TaskRecord(job(), TaskStatus.CANCELLED, TaskResult("", error="cancelled"))
+
+    play(engine, script)
+
+
+def test_the_unfinished_are_listed_alone(engine: TaskEngine) -> None:
+    async def script(engine: TaskEngine) -> None:
+        bench = Bench()
+        bench.work["t1"] = bench.work["t3"] = bench.for_ever
+        await engine.open(bench, "one")
+        for n in range(5):
+            assert await engine.start(job(f"t{n}"))
+        assert not await engine.start(job("t1"))
+        for n in (0, 2, 4):
+            await ended(engine, f"t{n}")
+        assert [record.task.id for record in await engine.tasks("lobby", unfinished=True)] == ["t1", "t3"]
+        assert [record.task.id for record in await engine.tasks("lobby", 1, unfinished=True)] == ["t3"]
+        assert await engine.tasks("attic", unfinished=True) == []
+
+    play(engine, script)
+
+
+def test_an_orderly_end_is_no_crash_and_waiting_is_no_beginning(engine: TaskEngine) -> None:
+    begins: list[int] = []
+
+    async def script(engine: TaskEngine) -> None:
+        async def body(task: Task, steps: Steps) -> TaskResult:
+            begins.append(steps.begins)
+            begun.set()
+            await asyncio.get_running_loop().create_future()
+            return TaskResult("never")
+
+        for n in range(3):
+            begun = asyncio.Event()
+            await engine.open(body, str(n))
+            await (engine.start(job()) if n == 0 else engine.adopt({str(n - 1)}))
+            await begun.wait()
+            if n == 1:
+                await engine.report("t1", {}, queued=True)
+            await engine.aclose()
+        assert begins == [1, 1, 1]
+
+    play(engine, script)
 
 
 def test_a_cancelled_task_is_told_and_over(engine: TaskEngine) -> None:

@@ -134,3 +134,27 @@ def test_a_process_that_closes_leaves_its_tasks_to_others(stage: Stage) -> None:
         assert two.ask("adopt", "one") == 1
         stage.release()
         assert two.ended("t1") == ["done", "first by one, hold by two, third by two", None]
+
+
+def test_a_body_is_told_how_often_its_process_has_died(stage: Stage) -> None:
+    for n in range(3):
+        with stage.player(str(n)) as player:
+            if n == 0:
+                player.ask("start", "t1", "stay")
+            else:
+                assert player.ask("adopt", str(n - 1)) == 1
+            stage.wait_for(str(n), "t1", f"begun {n + 1}")
+            player.kill()
+
+
+def test_progress_is_read_in_another_process(stage: Stage) -> None:
+    with stage.player("one") as one, stage.player("two") as two:
+        one.ask("start", "t1", "stay")
+        stage.wait_for("one", "t1", "stay")
+        one.ask("report", "t1", {"": "reading"}, False)
+        assert two.ask("unfinished") == [["t1", "running", {"": "reading"}]]
+        two.ask("report", "t1", {"": "not mine"}, False)
+        one.ask("report", "t1", {}, True)
+        assert two.ask("unfinished") == [["t1", "queued", {}]]
+        assert two.ask("cancel", "t1")
+        assert one.ask("unfinished") == []
