@@ -51,7 +51,8 @@ log = logging.getLogger("sottovoce.channel")
 APOLOGY = "Sorry, I could not get that done. Could you ask me again?"
 AFTERMATH = 2.0
 """Seconds after a statement of ours in which a mere "okay" only acknowledges it."""
-_HOLDS = (Blocker.CALLER_SPEAKING, Blocker.CALLER_PAUSED)
+_TALKS = (Blocker.CALLER_SPEAKING, Blocker.CALLER_PAUSED)
+_HOLDS = (*_TALKS, Blocker.DIGITS)
 
 
 def random_id(kind: str) -> str:
@@ -249,8 +250,8 @@ class Exchange:
     def _govern(self) -> None:
         """Let the speaker know who has the floor."""
         view = self._watch.view
-        held = view.blocker in _HOLDS
-        self._speaker.hold(held, next(iter(self._takers), None) if held else None)
+        taker = next(iter(self._takers), None) if view.blocker in _TALKS else None
+        self._speaker.hold(view.blocker in _HOLDS, taker)
 
     def _follow(self, action: FloorAction) -> None:
         match action:

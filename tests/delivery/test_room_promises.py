@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.ledger import Delivery, OnInterrupt, SpeakAs, Status
@@ -79,7 +79,7 @@ class Trouble:
 PUTS = st.builds(
     Put,
     st.sampled_from(STRATEGIES),
-    st.integers(1, 8),
+    st.integers(1, 12),
     st.booleans(),
     st.fixed_dictionaries(
         {
@@ -196,7 +196,7 @@ class World:
 
     # -- what happens
 
-    async def do(self, what: Put | Act | Trouble) -> None:
+    async def do(self, what: Put | Act | Trouble | None) -> None:
         match what:
             case Put():
                 await self.put(what)
@@ -304,9 +304,8 @@ class World:
                 assert status is Status.HEARD
 
 
-@settings(max_examples=100)
 @given(
-    st.lists(STEPS, min_size=5, max_size=40),
+    st.lists(STEPS, min_size=25, max_size=40),
     st.sampled_from([0.0, 0.0, 0.15]),
     st.lists(st.sampled_from(REPLIES), min_size=1, max_size=4),
 )

@@ -12,7 +12,7 @@ from voice import clock
 from voice.channel import Caller, Channel
 from voice.ear import Ear, Listen, VoiceOff, VoiceOn
 from voice.endpointing import FixedSilence
-from voice.events import Deafness, Event, ReplySettled, Turn, TurnEnded
+from voice.events import Deafness, DigitPressed, Event, ReplySettled, Turn, TurnEnded
 from voice.exchange import AFTERMATH, Exchange, random_id
 from voice.floor import Blocker, FloorChanged, FloorTimes
 from voice.leg import RATE
@@ -192,6 +192,31 @@ def test_the_reply_that_is_late_is_the_one_that_is_cut() -> None:
         assert asyncio.get_running_loop().time() == pytest.approx(1.6 + 4.0 + 1.0)
 
     play(scene, times=FloorTimes(reply=4.0), apology="")
+
+
+def test_who_presses_keys_has_the_floor_and_we_go_on_from_the_same_word() -> None:
+    async def scene(channel: Bare, anna: Person) -> None:
+        spoken = channel.say(LONG)
+        await asyncio.sleep(1.2)
+        channel.tell(DigitPressed("anna", "1"))
+        await asyncio.sleep(2)
+        channel.tell(DigitPressed("anna", "2"))
+        assert (spoken.heard, channel.floor.blocker) == ("here is", Blocker.DIGITS)
+        await spoken
+        assert spoken.complete
+        assert asyncio.get_running_loop().time() == pytest.approx(1.2 + 2 + 3 + 2.5)
+
+    play(scene)
+
+
+def test_a_reply_waits_for_the_last_key() -> None:
+    async def scene(channel: Bare, anna: Person) -> None:
+        await anna.say("my number is")
+        channel.tell(DigitPressed("anna", "1"))
+        reply = await channel.say("thanks", reply_to=await anext(channel.turns()))
+        assert (reply.complete, reply.started) == (True, pytest.approx(1.6 + 3))
+
+    play(scene)
 
 
 @pytest.mark.parametrize("broken", [True, False])
