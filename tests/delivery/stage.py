@@ -86,6 +86,8 @@ class Playing:
     begun: float
     ends: list[int]
     words: int = 0
+    silent: bool = False
+    """Its sound is still being made."""
     stopped: str = ""
 
     @property
@@ -106,7 +108,7 @@ class Stage:
     prompt: bool = True
     folds: bool = False
     mute: bool = False
-    """What is to be said does not begin."""
+    """What is to be said does not begin until `begin`."""
     turned_away: str = ""
     """Why the channel says nothing of what it is given."""
     tries: int = 3
@@ -268,7 +270,7 @@ class Stage:
     def _next(self) -> tuple[float, Any]:
         floor, wake = self.floor.deadline(), self.scheduler.deadline()
         due: list[tuple[float, Any]] = [(math.inf, None)]
-        due += [(p.next, lambda p=p: self._word(p)) for p in self.playing.values() if not p.stopped and not self.mute]
+        due += [(p.next, lambda p=p: self._word(p)) for p in self.playing.values() if not p.stopped and not p.silent]
         if floor is not None:
             due.append((floor, lambda: self._move(self.floor.expire(self.now))))
         if wake is not None:
@@ -364,10 +366,21 @@ class Stage:
             return
         self.playing[message.id] = playing = Playing(message, self.now, word_ends(message.text))
         if self.mute:
-            return
-        self.tell(SpeakingScheduled(message.id, self.now + len(playing.ends) * WORD))
-        self.tell(SpeakingStarted(message.id))
-        self.hand(Begun(message.id))
+            playing.silent = True
+        else:
+            self.begin(message.id)
+
+    def begin(self, message: str) -> None:
+        """Its first sample is at the ear. What has no time left then must be stopped."""
+        playing = self.playing[message]
+        playing.silent, playing.begun = False, self.now
+        self.tell(SpeakingScheduled(message, self.now + len(playing.ends) * WORD))
+        self.tell(SpeakingStarted(message))
+        self.hand(Begun(message))
+        first = playing.message.parts[0].delivery
+        expires = self.entries[first].delivery.ttl
+        if message in self.playing and not playing.stopped and not self._events:
+            assert expires is None or self.now < self.arrived[first] + expires, "begun after its time"
 
     def _keep(self, moves: tuple[Move, ...]) -> None:
         for move in moves:

@@ -249,7 +249,7 @@ class Choices(RuleBasedStateMachine):
 
 
 TestChoices = Choices.TestCase
-TestChoices.settings = settings(stateful_step_count=50, max_examples=200)
+TestChoices.settings = settings(stateful_step_count=50)
 
 
 # -- a whole room, played twice: once in lanes, once each by itself
@@ -322,7 +322,6 @@ def play(steps: list[Step], twin: int) -> list[Any]:
     return [stage.said, stage.stops, stage.asked, stage.folded, stage.prepares, stage.moves, ends]
 
 
-@settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_in_lanes_all_happens_as_if_each_was_alone(steps: list[Step]) -> None:
     assert play(steps, 0) == play(steps, 1)

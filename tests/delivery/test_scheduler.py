@@ -281,6 +281,16 @@ def test_a_newer_one_does_not_cut_an_older_one_but_takes_the_place_of_its_rest()
     assert stage.texts == ["a0 a1 a2 a3", "b0 b1 b2 b3"]
 
 
+def test_an_older_one_that_has_just_begun_is_not_cut() -> None:
+    stage = Stage().join()
+    stage.submit("a", supersedes="weather")
+    stage.until(1.0)
+    assert stage.texts == ["a0 a1 a2 a3"]  # no word of it has been heard
+    stage.submit("b", supersedes="weather")
+    stage.until(2.0)
+    assert stage.stops == []
+
+
 def test_an_older_one_that_has_not_begun_is_not_begun() -> None:
     stage = Stage(mute=True).join()
     stage.submit("a", supersedes="weather")
@@ -288,9 +298,9 @@ def test_an_older_one_that_has_not_begun_is_not_begun() -> None:
     stage.submit("b", supersedes="weather")
     assert stage.stops == [(1.5, "superseded")]
     assert stage.settled["a"].status is Status.SUPERSEDED
-    stage.mute = False
-    stage.until(10)
     assert stage.texts[1:] == ["b0 b1 b2 b3"]
+    stage.begin(stage.current)
+    stage.until(10)
     assert stage.settled["b"].status is Status.HEARD
 
 

@@ -153,6 +153,17 @@ class Promises(RuleBasedStateMachine):
         message = self.some(data, self.stage.playing)
         self.stage.cut(message, self.stage.playing[message].stopped or by)
 
+    @rule(mute=st.booleans())
+    def voice_dawdles(self, mute: bool) -> None:
+        self.stage.mute = mute
+
+    @precondition(lambda self: any(p.silent for p in self.stage.playing.values()))
+    @rule()
+    def voice_begins(self) -> None:
+        for message in [id for id, p in self.stage.playing.items() if p.silent]:
+            if message in self.stage.playing:
+                self.stage.begin(message)
+
     @precondition(lambda self: any(p.stopped for p in self.stage.playing.values()))
     @rule(whole=st.booleans())
     def let_go(self, whole: bool) -> None:
@@ -227,11 +238,15 @@ class Promises(RuleBasedStateMachine):
         """All is well again: both hear, nobody speaks, everything gets ready, and all that is owed comes to its end."""
         stage = self.stage
         stage.prepared = stage.prompt = True
+        stage.mute = False
         for message, playing in list(stage.playing.items()):
             if playing.stopped:
                 stage.cut(message, playing.stopped)
         for id in list(stage.preparing):
             stage.make_ready(id)
+        for message in [id for id, p in stage.playing.items() if p.silent]:
+            if message in stage.playing:
+                stage.begin(message)
         for id in stage.entries:
             stage.carry(id, False)
         for caller in (ANNA, BERT):
