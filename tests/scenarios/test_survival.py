@@ -227,7 +227,7 @@ def census() -> Counter[str]:
     """How many objects of ours there are, by class."""
     gc.collect()
     kinds = (type(each) for each in gc.get_objects())
-    return Counter(k.__name__ for k in kinds if k.__module__.split(".")[0] in ("voice", "delivery", "orchestration"))
+    return Counter(k.__name__ for k in kinds if str(k.__module__).split(".")[0] in ("voice", "delivery", "orchestration"))
 
 
 def test_d21_three_hundred_delegations() -> None:
