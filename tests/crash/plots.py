@@ -1,0 +1,171 @@
+"""Plots: what happens in a call that is going to be killed. What was done is noted, and not done again afterwards.
+
+A producer that dies before it knew that its result was stored stores it again, under the same id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+from delivery import Immediate, Queued, WaitForIdle
+from orchestration import Runtime
+from tests.crash.ear import Notes, TownLeg, read
+from tests.crash.house import CALLER, ROOM, content
+from voice.leg import Leg
+from voice.simulated import SimulatedCaller
+from voice.simulated_ear import NotHeardError
+
+TEAM = "host.workers"
+"""The workers' name for whoever delegates to them without the host."""
+
+
+class Stage:
+    """A process's part of the play. `chance` varies the times."""
+
+    def __init__(self, runtime: Runtime, folder: Path, chance: random.Random) -> None:
+        self.runtime = runtime
+        self.chance = chance
+        self.leg = TownLeg(CALLER)
+        self.caller: SimulatedCaller
+        self._notes = Notes(folder / "notes")
+        self._done = {facts[0] for what, _, _, *facts in read(folder / "notes") if what == "done"}
+
+    def note(self, what: str, *facts: Any) -> None:
+        self._notes.add(what, *facts)
+
+    async def once(self, name: str, act: Callable[[], Awaitable[object]]) -> None:
+        """Do it, unless an earlier life came to its end."""
+        if name not in self._done:
+            await act()
+            self.note("done", name)
+
+    async def call(self) -> None:
+        """The caller is in the room until they are let go."""
+        await self.runtime.join(ROOM, cast("Leg", self.leg))
+        self.note("let go", CALLER)
+
+    # -- what can be done
+
+    async def store(self, id: str, words: int = 7, **how: Any) -> None:
+        """Something is to be told."""
+
+        async def store() -> None:
+            await self.runtime.deliver(ROOM, content(id, words), id=id, **how)
+            self.note("stored", id)
+
+        await self.once(f"store {id}", store)
+
+    async def delegate(self, name: str) -> None:
+        """Somebody has work done underneath."""
+
+        async def delegate() -> None:
+            task = await self.runtime.delegate(ROOM, TEAM, name, caller=CALLER)
+            self.note("begun", task.id)
+
+        await self.once(f"delegate {name}", delegate)
+
+    async def say(self, text: str) -> None:
+        """The caller speaks, and waits a little for an answer."""
+
+        async def say() -> None:
+            await self.caller.say(text)
+            await self.pause(0.5, 4)
+
+        await self.once(f"say {text}", say)
+
+    async def hears(self, text: str) -> None:
+        """The caller has heard it, in this life or an earlier one: or has waited long enough."""
+
+        async def hears() -> None:
+            try:
+                await self.caller.hears(text, 8)
+            except NotHeardError:
+                self.note("waited in vain", text)
+
+        await self.once(f"hear {text}", hears)
+
+    async def pause(self, shortest: float, longest: float) -> None:
+        await asyncio.sleep(self.chance.uniform(shortest, longest))
+
+
+async def results(stage: Stage) -> None:
+    """Two results of tasks and one from elsewhere, while the caller talks with the host."""
+    await stage.delegate("boats")
+    await stage.store("d1")
+    await stage.say("what time is it")
+    await stage.delegate("trains")
+
+
+async def barge_in(stage: Stage) -> None:
+    """The caller cuts in twice."""
+    await stage.store("d1", 10)
+    await stage.hears(f"d1w{stage.chance.randrange(1, 5)}")
+    await stage.say("what time is it")
+    await stage.delegate("boats")
+    await stage.hears("d1w7")
+    await stage.say("tea or coffee")
+    await stage.say("tea please")
+
+
+async def hold(stage: Stage) -> None:
+    """The caller puts the call on hold in mid-result, and hangs up and comes back in another."""
+    await stage.store("d1", 8)
+    await stage.hears("d1w2")
+
+    async def held() -> None:
+        stage.caller.hold()
+        await stage.pause(0.5, 2)
+        stage.caller.resume()
+
+    await stage.once("hold", held)
+    await stage.store("d2", 8)
+    await stage.hears("d2w3")
+
+    async def away() -> None:
+        stage.caller.hang_up()
+        await stage.pause(0.5, 2)
+        stage.caller.reconnect()
+
+    await stage.once("hang up", away)
+
+
+async def merge(stage: Stage) -> None:
+    """Three results that go out as one message, and one that must not wait for them."""
+    for id in ("d1", "d2", "d3"):
+        await stage.store(id, 4, strategy=Queued(buffer=1.0))
+    await stage.hears("d2w1")
+    await stage.store("d4", 5, strategy=Immediate(), priority=5)
+    await stage.store("d5", 4, strategy=Queued(buffer=0.5))
+
+
+async def asked(stage: Stage) -> None:
+    """The caller asks for work by voice; its result may land while a reply is made, and goes into it."""
+    await stage.say("look into boats")
+    await stage.hears("on it")
+    await stage.pause(1.5, 3.0)
+    await stage.say("tell me a story")
+    await stage.say("how is it going")
+    await stage.store("d1", 5, strategy=WaitForIdle(buffer=0.5), speak_as="agent")
+
+
+async def withdrawn(stage: Stage) -> None:
+    """Some is cancelled, queued or at the ear; some replaced; some of that is wanted again."""
+    await stage.store("d1", 8)
+    await stage.store("d2", 5)
+    await stage.store("d3", 5, supersedes="weather")
+    await stage.once("cancel d2", lambda: stage.runtime.receipt("d2").cancel())
+    await stage.hears("d1w3")
+    await stage.once("cancel d1", lambda: stage.runtime.receipt("d1").cancel())
+    await stage.store("d4", 5, supersedes="weather")
+    await stage.once("replay d2", lambda: stage.runtime.receipt("d2").replay())
+
+
+PLOTS: dict[str, Callable[[Stage], Awaitable[None]]] = {
+    plot.__name__: plot for plot in (results, barge_in, hold, merge, asked, withdrawn)
+}
+NOT_WANTED = {"withdrawn": {"d1", "d3"}}
+"""Deliveries that need not be heard in a plot, or not whole."""
