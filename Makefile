@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES = voice delivery orchestration tests examples
 
-.PHONY: help serve test check soak bench clean browser postgres lint
+.PHONY: help serve test check soak bench bench-floor clean browser postgres lint
 .DEFAULT_GOAL = help
 
 help:
@@ -13,7 +13,7 @@ help:
 	@echo "make test    everything: format, lint, types, all tests, the real browser, PostgreSQL and kill -9 too"
 	@echo "make check   the same without browser, PostgreSQL and kill -9: for every save, at most three minutes"
 	@echo "make soak    the virtual-time tests with many more random cases, a fresh seed each time"
-	@echo "make bench   print every figure we state"
+	@echo "make bench   print every figure we state; make bench-floor: how well we find the moment to speak"
 	@echo "make clean   remove $(VENV) and everything that was built"
 	@echo
 	@echo "ARGS='...' is passed on to serve and pytest; PYTHON=/path/to/python chooses the interpreter."
@@ -39,6 +39,9 @@ bench: $(VENV)/.test
 		echo; echo "== $$name: python -m tests.bench.$$name"; \
 		$(BIN)/python -m "tests.bench.$$name" || exit 1; \
 	done
+
+bench-floor: $(VENV)/.test
+	$(BIN)/python -m tests.bench.floor $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
