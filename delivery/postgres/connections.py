@@ -120,7 +120,7 @@ class Connections:
     @contextlib.contextmanager
     def deadline(self, connection: Connection) -> Iterator[None]:
         """Shut the connection's socket when the block takes longer than `timeout`; psycopg's errors are explained."""
-        timer = asyncio.get_running_loop().call_later(self.timeout, self._cut, connection)
+        timer = asyncio.get_running_loop().call_later(self.timeout, self.cut, connection)
         try:
             yield
         except psycopg.Error as error:
@@ -175,7 +175,7 @@ class Connections:
         else:
             await self.close(connection)
 
-    def _cut(self, connection: Connection) -> None:
+    def cut(self, connection: Connection) -> None:
         """End whatever it waits for. psycopg's own way to cancel would ask a server that does not answer."""
         self._overdue.add(connection)
         with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:

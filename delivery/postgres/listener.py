@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from delivery.hints import EVERYWHERE
 from delivery.ledger import LedgerError
@@ -34,6 +35,7 @@ class Listener:
         self._tell = tell
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
 
     async def open(self) -> None:
         """Listen from now on: nothing that changes after this returned is missed. Raises LedgerError."""
@@ -42,8 +44,12 @@ class Listener:
 
     async def aclose(self) -> None:
         """Hear no more."""
+        self._closing = True
         if self._task is not None:
-            self._task.cancel()
+            if self._connection is not None and self._connection.info.transaction_status == TransactionStatus.ACTIVE:
+                self._connections.cut(self._connection)  # cancelled, psycopg would ask the server to stop, and wait
+            else:
+                self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
         await self._hang_up()
@@ -65,7 +71,7 @@ class Listener:
 
     async def _run(self) -> None:
         wait, warned = 0.0, False
-        while True:
+        while not self._closing:
             try:
                 if self._connection is None:
                     await self._connect()
@@ -73,7 +79,7 @@ class Listener:
                 wait, warned = 0.0, False
                 await self._listen()
             except LedgerError as error:
-                if not warned:
+                if not warned and not self._closing:
                     log.warning("cannot hear of other processes' changes, trying again: %s", error)
                 warned = True
             await self._hang_up()
