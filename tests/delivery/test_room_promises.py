@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from delivery.ledger import Delivery, OnInterrupt, SpeakAs, Status
 from delivery.message import Message
 from delivery.strategies import Immediate, Queued, Strategy, WaitForIdle
-from tests.delivery.house import Door, House, Told, delivery
+from tests.delivery.house import WORD, Door, House, Told, delivery
 from voice.channel import Utterance
 from voice.clock import run
 from voice.events import Event, SpeakingPlanned, SpeakingStarted, Turn
@@ -41,6 +41,7 @@ STRATEGIES: list[Strategy] = [
 ]
 REPLIES = ["Right.", "Is that so?", "Well, that is a long story about many things and people.", "slow", "late", "fail"]
 NOISES = [0.02, 0.1, 0.5, 1.5, 4.0, 9.0]
+TINY = 1e-6
 RESULT = re.compile(r"d\d+w\d+")
 
 
@@ -191,7 +192,7 @@ class World:
             self.faults.append(f"{at:.3f}: {message.text!r} was decided on while {planned.blocker}")
             return
         buffer = getattr(puts[0].strategy, "buffer", 0.0)
-        if all(put.plain for put in puts) and at < planned.quiet_since + buffer - 1e-6:
+        if all(put.plain for put in puts) and at < planned.quiet_since + buffer - TINY:
             self.faults.append(f"{at:.3f}: {message.text!r} did not wait for its buffer of {buffer} s")
 
     # -- what happens
@@ -263,8 +264,10 @@ class World:
         for caller in self.callers.values():
             for line in caller.lines:
                 spans += [(start, end, line.utterance.id) for start, end in line.spans if end > start]
+                again = sum(end - start for start, end in line.spans) - WORD * len(line.text.split())
+                assert again <= WORD * (len(line.spans) - 1) + TINY, f"more than a cut word was said again: {line.text}"
         for (_, end, one), (start, _, other) in pairwise(sorted(spans)):
-            assert one == other or end <= start + 1e-6, f"{one} and {other} at once, at {start:.3f}"
+            assert one == other or end <= start + TINY, f"{one} and {other} at once, at {start:.3f}"
 
     async def check_results(self) -> None:
         ears = {
