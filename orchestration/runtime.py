@@ -47,7 +47,8 @@ class Runtime:
     `create_room` makes (None: any name makes a room, which goes when empty). `state` is where it remembers: a
     directory, or the URL of a Postgres database ("postgresql://..."), which several processes may share (None: in
     memory, nothing survives). `address` is the URL at which callers reach this process and no other: those who come to
-    another process for a room that this one has are sent there. `speech` chooses the engines that hear and speak (None:
+    another process for a room that this one has are sent there. At most `max_tasks` background tasks run here at once,
+    `max_tasks_per_room` of one room; more wait their turn. `speech` chooses the engines that hear and speak (None:
     the best that this machine has). `ledger`, `engine`, `identities` and `channels` replace single parts.
     """
 
@@ -61,6 +62,8 @@ class Runtime:
         rooms: Collection[str] | None = None,
         state: str | Path | None = ".sottovoce",
         address: str | None = None,
+        max_tasks: int = 100,
+        max_tasks_per_room: int = 10,
         ledger: Ledger | None = None,
         engine: TaskEngine | None = None,
         identities: Identities | None = None,
@@ -81,6 +84,7 @@ class Runtime:
         self.hooks = Hooks()
         self.address = address
         self._state = state
+        self._task_limits = _above_0("max_tasks", max_tasks), _above_0("max_tasks_per_room", max_tasks_per_room)
         self._given = ledger, engine, identities
         self._channels = channels
         self._rooms = Rooms(self)
@@ -108,6 +112,7 @@ class Runtime:
         copy = Runtime(
             orchestration=self.orchestration, delivery=self.delivery, fold=self.fold, state=None, channels=channels
         )
+        copy._task_limits = self._task_limits
         copy.open_rooms, copy.hooks = None, self.hooks
         return copy
 
@@ -121,7 +126,8 @@ class Runtime:
         async with AsyncExitStack() as stack:
             stack.callback(self._left)
             self.ledger, engine, self.identities = self._parts()
-            self.tasks = Tasks(engine, self.ledger, self._announce)
+            limit, per_room = self._task_limits
+            self.tasks = Tasks(engine, self.ledger, self._announce, limit=limit, per_room=per_room)
             for orchestration in self._workers_of:
                 self.tasks.register(*orchestration.workers())
             await self.ledger.open()
@@ -420,6 +426,13 @@ def _orchestration(it: object) -> Orchestration | None:
     if not isinstance(it, Orchestration | None):
         raise TypeError(f"orchestration: {it!r} is no Orchestration, like Supervisor(...), nor None")
     return it
+
+
+def _above_0(field: str, value: int) -> int:
+    """Raises ValueError naming the field."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{field}: {value!r} is no whole number above 0")
+    return value
 
 
 def one_of(kind: type[E], field: str, value: E | str) -> E:

@@ -74,6 +74,8 @@ def play(script: Callable[[Runtime], Awaitable[object]], runtime: Runtime | None
             "address: 'voice.example.org' is no URL; give one like https://",
         ),
         ({"address": "https://a/?b"}, ValueError, "is no URL"),
+        ({"max_tasks": 0}, ValueError, "max_tasks: 0 is no whole number above 0"),
+        ({"max_tasks_per_room": True}, ValueError, "max_tasks_per_room: True is no whole number above 0"),
         ({"rooms": ["lobby", ""]}, ValueError, "rooms must have 1 to 64 characters"),
         ({"orchestration": "parallel"}, TypeError, "orchestration: 'parallel' is no Orchestration"),
         ({"orchestration": Agent("a", model=Double([[]]))}, TypeError, "is no Orchestration, like Supervisor"),
@@ -458,6 +460,24 @@ def test_a_room_is_made_by_one_while_others_wait_and_other_rooms_do_not() -> Non
         assert runtime.room("child").talker is None
 
     play(script, made(orchestration=Slow()))
+
+
+def test_so_many_tasks_run_at_once_and_the_others_wait_their_turn() -> None:
+    begun: list[tuple[float, str]] = []
+
+    async def job(input: str, context: Context) -> str:
+        begun.append((now(), input))
+        await asyncio.sleep(5)
+        return input
+
+    async def script(runtime: Runtime) -> None:
+        for room, input in (("lobby", "a"), ("lobby", "b"), ("attic", "c"), ("cellar", "d")):
+            await runtime.delegate(room, "analyst", input)
+        await asyncio.sleep(20)
+        assert begun == [(0.0, "a"), (0.0, "c"), (5.0, "b"), (5.0, "d")]
+
+    analyst = FunctionWorker("analyst", job, "analyst")
+    play(script, made(orchestration=team(analyst), max_tasks=2, max_tasks_per_room=1))
 
 
 def test_workers_of_one_id_in_two_rooms_must_be_the_same() -> None:

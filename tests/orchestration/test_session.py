@@ -599,11 +599,12 @@ def test_many_rooms_that_fail_leave_nothing_behind(caplog: pytest.LogCaptureFixt
     fails.append("open")
 
     async def script(house: House) -> None:
+        before = len(asyncio.all_tasks())
         for number in range(50):
             with pytest.raises(RoomError):
                 await house.runtime.enter(f"room {number}")
         assert house.runtime._rooms.names == frozenset()
         await asyncio.sleep(0)
-        assert len(asyncio.all_tasks()) == 1
+        assert len(asyncio.all_tasks()) <= before
 
     play(script)
