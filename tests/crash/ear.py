@@ -71,13 +71,16 @@ class WrittenEar(SimulatedEar):
         super().finish(finishing)
 
     def clear(self, clearing: Clear) -> None:
-        self._notes.add("clear", clearing.stream)
         now = self._loop.time()
         reached = max((samples for end, samples in self._played if end <= now), default=0)
-        self._played = []
         if clearing.stream == self._stream:
             self._loop.call_soon(self._channel.receive, self._caller, clearing.stream, reached, True)
         super().clear(clearing)
+
+    def silence(self) -> None:
+        self._notes.add("clear", self._stream)
+        self._played = []
+        super().silence()
 
     def _give_receipt(self, at: float, samples: int) -> None:
         self._loop.call_at(at, self._receipt, self._stream, samples)

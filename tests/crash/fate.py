@@ -105,14 +105,14 @@ class FatedEngine:
 
         await self._fate.around("engine open", lambda: self._engine.open(fated, process))
 
-    async def start(self, task: Task) -> None:
-        await self._fate.around("task start", lambda: self._engine.start(task))
+    async def start(self, task: Task) -> bool:
+        return await self._fate.around("task start", lambda: self._engine.start(task))
 
     async def adopt(self, gone: Collection[str]) -> int:
         return await self._fate.around("adopt", lambda: self._engine.adopt(gone))
 
-    async def report(self, id: str, progress: Mapping[str, str]) -> None:
-        await self._fate.around("report", lambda: self._engine.report(id, progress))
+    async def report(self, id: str, progress: Mapping[str, str], *, queued: bool = False) -> None:
+        await self._fate.around("report", lambda: self._engine.report(id, progress, queued=queued))
 
 
 class _FatedSteps:

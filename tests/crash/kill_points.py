@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.crash.forge import Forge
 from tests.crash.judge import Verdict
 from tests.crash.plots import PLOTS
+from tests.crash.stores import Stores
 from tests.crash.town import Death, Town
 
 AT_ONCE = 8
@@ -20,9 +21,6 @@ ALIKE = 2
 """Signs of life of which one is like the other: no more of them are interrupted."""
 LONGEST = 4.0
 """Seconds of the wall in which a kill from outside falls."""
-
-NewStore = Callable[[Path], str]
-"""Makes an empty store for a town in this folder; returns what its runtimes' `state` is."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,14 @@ def points(passed: Counter[str]) -> list[Death]:
     return found
 
 
-async def enumerate_points(forge: Forge, folder: Path, new_store: NewStore, seed: int) -> dict[str, list[Death]]:
+async def enumerate_points(forge: Forge, folder: Path, stores: Stores, seed: int) -> dict[str, list[Death]]:
     """Live every plot once without a kill; what it comes by. Raises AssertionError when that alone goes wrong."""
 
     async def live(plot: str) -> list[Death]:
-        town = Town(folder / plot, new_store(folder / plot), plot, seed)
+        state = await stores.make(folder / plot, fresh=True)
+        town = Town(folder / plot, state, plot, seed)
         verdict = await town.play(forge)
+        await stores.drop(state)
         assert verdict.good, f"{plot} without any kill: {verdict}"
         assert verdict.twice == 0, f"{plot}: words were heard twice without any kill"
         return points(town.points)
@@ -95,7 +95,7 @@ def draw(found: dict[str, list[Death]], chance: random.Random, count: int) -> li
 async def carry_out(
     forge: Forge,
     folder: Path,
-    new_store: NewStore,
+    stores: Stores,
     kills: Sequence[Kill],
     told: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
@@ -105,9 +105,11 @@ async def carry_out(
     async def play(number: int, kill: Kill) -> Outcome:
         async with free:
             place = folder / f"town-{number}"
-            place.mkdir(parents=True)
-            town = Town(place, new_store(place), kill.plot, kill.seed, kill.deaths)
+            state = await stores.make(place, fresh=number % 8 == 0)
+            town = Town(place, state, kill.plot, kill.seed, kill.deaths)
             outcome = Outcome(kill, await town.play(forge), place)
+            if outcome.verdict.good:
+                await stores.drop(state)
             told(outcome)
             return outcome
 

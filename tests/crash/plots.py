@@ -23,6 +23,10 @@ TEAM = "host.workers"
 """The workers' name for whoever delegates to them without the host."""
 
 
+MID_WORD = (0.1, 0.3)
+"""Seconds after the end of a word. At that very end a line that breaks takes the receipt for the word with it."""
+
+
 class Stage:
     """A process's part of the play. `chance` varies the times."""
 
@@ -117,6 +121,7 @@ async def hold(stage: Stage) -> None:
     await stage.hears("d1w2")
 
     async def held() -> None:
+        await stage.pause(*MID_WORD)
         stage.caller.hold()
         await stage.pause(0.5, 2)
         stage.caller.resume()
@@ -126,6 +131,7 @@ async def hold(stage: Stage) -> None:
     await stage.hears("d2w3")
 
     async def away() -> None:
+        await stage.pause(*MID_WORD)
         stage.caller.hang_up()
         await stage.pause(0.5, 2)
         stage.caller.reconnect()

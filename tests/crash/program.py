@@ -81,6 +81,9 @@ async def _live(facts: Mapping[str, Any]) -> None:
         channels=lambda _: TownChannel(ears),
     )
     role = facts["role"]
+    if role == "open":
+        async with runtime:
+            return
     async with runtime, asyncio.TaskGroup() as group:
         stage = Stage(runtime, folder, random.Random(facts["seed"]))
         stage.note("begins", role)
@@ -99,9 +102,8 @@ async def _settle(runtime: Runtime) -> None:
     quiet = 0
     while quiet < 3:
         await asyncio.sleep(SETTLED / 3)
-        tasks = await runtime.tasks._engine.tasks(ROOM)
-        busy = any(not record.status.terminal for record in tasks) or runtime.tasks.running(ROOM)
-        quiet = 0 if busy or await runtime.deliveries(ROOM) else quiet + 1
+        busy = runtime.tasks.running(ROOM) or await runtime.deliveries(ROOM) or await runtime.tasks.unfinished(ROOM)
+        quiet = 0 if busy else quiet + 1
 
 
 async def _tell(runtime: Runtime, path: Path) -> None:
