@@ -38,8 +38,8 @@ MAX_CALLS = 10_000
 OLDEST = 13
 """The oldest PostgreSQL: the first that can say whether a transaction was committed (pg_xact_status, xid8)."""
 
-_TRIES = 4
-"""How often a write is begun at most, when another one collides with it or its connection breaks."""
+_PAUSE = 0.01
+"""Seconds until a write is begun again that collided with another one, or whose connection broke."""
 
 _FACTS = """
     SELECT current_setting('server_version_num')::integer / 10000 AS version, version() AS named,
@@ -162,43 +162,50 @@ class PostgresDatabase:
     async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """What `work`, which changes nothing, returns. To be used within `run`, as `write`.
 
-        Tried once more when its connection broke.
+        When its connection broke it is run again, for `timeout`.
         """
         connections = self._open_connections()
-        try:
-            async with connections.lend() as connection:
-                return await work(connection)
-        except BrokenError:
-            await connections.renew()
-        async with connections.lend() as connection:
-            return await work(connection)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.timeout
+        while True:
+            try:
+                async with connections.lend() as connection:
+                    return await work(connection)
+            except BrokenError:
+                if loop.time() > until:
+                    raise
+                await connections.renew()
+            await asyncio.sleep(_PAUSE)
 
     async def write(
         self, work: Callable[[Transaction], Awaitable[T]], *, once: bool = False, notify: str | None = None
     ) -> T:
         """Run `work` in a transaction and in one pipeline; return once it is durable. To be used within `run`.
 
-
         What `work` raises undoes it and is raised here; PostgreSQL's own errors come out as LedgerError. When it
-        collided with another one, or its connection broke, it is run again. `once`: never if it was written after
-        all; the server is asked. Other processes are told of a change in the room `notify` right after the commit, in
-        the same packet but not the same transaction: commits that notify wait for each other's disk.
+        collided with another one, or its connection broke, it is run again, for `timeout`. `once`: never if it was
+        written after all; the server is asked. Other processes are told of a change in the room `notify` right after
+        the commit, in the same packet but not the same transaction: commits that notify wait for each other's disk.
         """
-        for _ in range(_TRIES - 1):
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.timeout
+        while True:
             attempt = _Attempt()
             try:
                 return await self._transact(work, attempt, once, notify)
             except CollisionError as error:
+                if loop.time() > until:
+                    raise
                 log.info("trying again: %s", error)
             except LostError as error:
                 await self._open_connections().renew()
                 if attempt.number and attempt.committing and await self._committed(attempt, error):
                     await self._hint(notify)
                     return cast("T", attempt.result)
-                if not isinstance(error, BrokenError):
+                if not isinstance(error, BrokenError) or loop.time() > until:
                     raise
                 log.info("trying again: %s", error)
-        return await self._transact(work, _Attempt(), once, notify)
+            await asyncio.sleep(_PAUSE)
 
     async def migrate(self, part: str, versions: Sequence[str]) -> None:
         """Bring `part`'s tables up to date: run each of `versions` (SQL) that was not run yet.

@@ -41,6 +41,7 @@ _BY_WORDS = {
     "authentication failed": "the server's pg_hba.conf does not let this user in like that",
     "Connection refused": "no PostgreSQL listens there; start it, or look at host and port",
     "resolve host": "no such host is known; look at its name",
+    "service not known": "no such host is known; look at its name",
     "No such file or directory": "no PostgreSQL listens on that socket; start it, or name its host",
     "too many clients": _BY_STATE["53300"],
     "remaining connection slots": _BY_STATE["53300"],
