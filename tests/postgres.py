@@ -50,10 +50,13 @@ def binaries() -> Path | None:
 
 def missing() -> str | None:
     """Why there can be no server here, and how to get one; None if there can."""
-    if binaries() is None:
-        return "no PostgreSQL was found: apt-get install postgresql, or set SOTTOVOCE_POSTGRES to its bin directory"
     if os.name != "posix":
         return "the tests know how to start PostgreSQL on Linux and macOS only"
+    found = binaries()
+    if found is None:
+        return "no PostgreSQL was found: apt-get install postgresql, or set SOTTOVOCE_POSTGRES to its bin directory"
+    if not (found / "initdb").exists():
+        return f"no PostgreSQL server is in {found}: set SOTTOVOCE_POSTGRES to the bin directory of one"
     return None
 
 
