@@ -226,7 +226,8 @@ class Ear:
         """When the present silence ends the turn."""
         text = turn.text
         backchannel = not turn.answering and is_backchannel(text)
-        wait = self.endpointer.wait(SoFar(text, turn.partial.complete, backchannel))
+        so_far = SoFar(text, turn.partial.complete, backchannel, turn.ended - turn.started)
+        wait = self.endpointer.wait(so_far)
         return self._silent_since + max(wait, self.times.bridge)
 
     def _advance(self, actions: list[EarAction]) -> None:

@@ -83,6 +83,8 @@ class Exchange:
         self._callers: dict[str, Caller] = {}
         self._ears: dict[str, Ear] = {}
         self._takers: dict[str, None] = {}
+        self._talking: dict[str, bool] = {}
+        """Callers whose turn is not over; True: no more was heard of it than that they listen."""
         self._turns: asyncio.Queue[Turn | None] = asyncio.Queue()
         self._reading = False
         self._open = False
@@ -210,27 +212,41 @@ class Exchange:
     def _react(self, event: Event, before: FloorView) -> None:
         match event:
             case SpeechStarted(caller):
+                self._talking[caller] = False
                 if ear := self._ears.get(caller):
                     ear.answering = self._answers(before)
             case WordsHeard(caller, text):
+                self._notice_nod(caller, text)
                 if caller not in self._takers and self._counts(caller, text):
                     self._takers[caller] = None
                     self._speaker.interrupt(caller)
             case TurnEnded(turn):
-                self._takers.pop(turn.caller, None)
+                self._forget_words(turn.caller)
                 self._speaker.interrupt(turn.caller)
                 self._turns.put_nowait(turn)
             case TurnDropped(caller):
-                self._takers.pop(caller, None)
+                self._forget_words(caller)
             case Left(caller) | Deafened(caller):
-                self._takers.pop(caller, None)
+                self._forget_words(caller)
                 self._speaker.shut(caller)
                 if isinstance(event, Left):
+                    self._speaker.forsake(caller)
                     self._callers.pop(caller, None)
                     self._ears.pop(caller, None)
             case _:
                 pass
         self._govern()
+
+    def _forget_words(self, caller: str) -> None:
+        self._takers.pop(caller, None)
+        self._talking.pop(caller, None)
+
+    def _notice_nod(self, caller: str, text: str) -> None:
+        """As soon as a voice is known to say "mm-hm" there is no reason to be silent for it any longer."""
+        ear = self._ears.get(caller)
+        if ear is not None and ear.in_turn and caller in self._talking:
+            goes_on = self._talking[caller] and not takes_floor(text)  # "yeah" may yet become "yeah, I see"
+            self._talking[caller] = ear.sure and not ear.answering and (goes_on or is_backchannel(text))
 
     def _counts(self, caller: str, text: str) -> bool:
         """Whether these words take the floor; what is not sure yet is left to the end of the turn."""
@@ -243,7 +259,7 @@ class Exchange:
             return True
         current = self._speaker.current
         if current is not None:
-            return current.started is not None and current.asks
+            return current.started is not None and current.asking
         owed = before.state is FloorState.AGENT_OWES
         return not owed and self._loop.time() >= self._stated_at + AFTERMATH
 
@@ -251,7 +267,8 @@ class Exchange:
         """Let the speaker know who has the floor."""
         view = self._watch.view
         taker = next(iter(self._takers), None) if view.blocker in _TALKS else None
-        self._speaker.hold(view.blocker in _HOLDS, taker)
+        nods = view.blocker in _TALKS and bool(self._talking) and all(self._talking.values())
+        self._speaker.hold(view.blocker in _HOLDS, taker, nods=nods)
 
     def _follow(self, action: FloorAction) -> None:
         match action:

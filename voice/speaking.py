@@ -65,7 +65,7 @@ class Speaker:
         self._making: dict[str, tuple[Making, asyncio.Task[None]]] = {}
         self._todo: deque[tuple[SpokenUtterance, PlayoutAction]] = deque()
         self._working = self._ungoverned = False
-        self._held = False
+        self._held = self._nods = False
         self._taker: str | None = None
 
     @property
@@ -104,9 +104,14 @@ class Speaker:
 
     def interrupt(self, by: str) -> None:
         """A caller takes the floor: cut what is being said and all that waits; except what was meant to be said over
-        them."""
+        them, and replies to others that have not begun: those are still wanted."""
         if (current := self.current) and not current.exempt:
-            self._cut([u for u in self._queue if not u.exempt], by)
+            self._cut([u for u in self._queue if not u.exempt and not self._awaited(u, by)], by)
+
+    def forsake(self, caller: str) -> None:
+        """A caller is gone: replies to them that have not begun need not be said."""
+        mine = [u for u in self._queue if u.reply_to is not None and u.reply_to.caller == caller]
+        self._cut([u for u in mine if not u.playout.begun], "hang_up")
 
     def unconfirmed(self, id: str) -> None:
         """No receipt came for this utterance: it is given up."""
@@ -114,14 +119,15 @@ class Speaker:
             utterance.confirmed = False
             self._cut([utterance], None)
 
-    def hold(self, held: bool, taker: str | None = None) -> None:
-        """Whether a caller holds the floor now; `taker`: and who of them has said real words."""
-        if (held, taker) == (self._held, self._taker):
+    def hold(self, held: bool, taker: str | None = None, *, nods: bool = False) -> None:
+        """Whether a caller holds the floor now; `taker`: and who of them has said real words; `nods`: and has only
+        shown that they listen, so that what has begun goes on."""
+        if (held, taker, nods) == (self._held, self._taker, self._nods):
             return
         if held and not self._held:
             for utterance in self._queue:
                 utterance.exempt = utterance.exempt and not utterance.playout.begun
-        self._held, self._taker = held, taker
+        self._held, self._taker, self._nods = held, taker, nods
         self._govern()
 
     def close(self) -> None:
@@ -154,6 +160,12 @@ class Speaker:
 
     # -- inside
 
+    @staticmethod
+    def _awaited(utterance: SpokenUtterance, by: str) -> bool:
+        """Somebody else than this caller waits for it, and has not heard anything of it."""
+        turn = utterance.reply_to
+        return turn is not None and turn.caller != by and not utterance.playout.begun
+
     def _loses_ear(self, utterance: SpokenUtterance, caller: str) -> bool:
         """Without this caller nobody hears it for whom it is meant. Who comes late hears it, but not from the start."""
         if not self._outlets or utterance.to == caller:
@@ -175,15 +187,15 @@ class Speaker:
         for utterance in itertools.islice(self._queue, 2):
             self._make(utterance)
         playout, now = current.playout, self._loop.time()
-        if not self._held or current.exempt:
+        if not self._held or current.exempt or (self._nods and playout.begun):
             for caller, outlet in self._outlets.items():
                 if not playout.begun and caller not in playout.ears:
                     self._do(current, playout.open_ear(caller, outlet.jitter, outlet.receipts, now))
             self._do(current, playout.play(now))
-        elif self._taker is not None:
-            self.interrupt(self._taker)
         else:
             self._do(current, playout.pause(now))
+            if self._taker is not None:
+                self.interrupt(self._taker)
 
     def _make(self, utterance: SpokenUtterance) -> None:
         """Set to work on it."""

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from voice.channel import Text
 from voice.events import Turn
 from voice.playout import Playout
+from voice.sentences import Sentences
 
 _CLOSERS = "\"'”’)] \n\t"
 
@@ -98,6 +99,15 @@ class SpokenUtterance:
     def asks(self) -> bool:
         """It ends in a question, as far as its text is known."""
         return self._text.rstrip(_CLOSERS).endswith(("?", "？"))
+
+    @property
+    def asking(self) -> bool:
+        """The question in which it ends is being heard: a "yeah" may answer it, what came before was no answer."""
+        if not self.asks:
+            return False
+        sentences = Sentences()
+        last = (sentences.push(self._text) + sentences.flush())[-1]
+        return self.heard_chars >= last.start
 
     def add_text(self, piece: str) -> None:
         """More of a streamed text."""

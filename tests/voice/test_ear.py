@@ -224,7 +224,14 @@ def test_a_final_that_never_comes_is_made_of_the_last_partial() -> None:
 
 def test_a_final_that_never_comes_without_a_partial_is_no_turn() -> None:
     trial = Trial().at(1.0, ON).at(1.4, OFF).at(30.0)
-    assert trial.times(TurnDropped) == [4.0]
+    assert trial.times(TurnDropped) == [3.75]
+
+
+def test_a_short_sound_without_words_is_waited_for_only_shortly() -> None:
+    noise = Trial().at(1.0, ON).at(1.5, OFF).at(1.9, Final("")).at(5.0)
+    assert (noise.times(Conclude), noise.times(TurnDropped)) == ([1.85], [1.9])
+    speech = Trial().at(1.0, ON).at(2.0, OFF).at(5.0)
+    assert speech.times(Conclude) == [2.6]  # so long a voice has words, perhaps of a recogniser without partials
 
 
 def test_the_next_turn_is_heard_after_a_lost_final() -> None:

@@ -12,6 +12,9 @@ from voice.endpointing import FixedSilence, SoFar
     [
         (SoFar("compare postgres and"), 0.6),
         (SoFar(""), 0.6),
+        (SoFar("", voiced=0.6), 0.35),
+        (SoFar("", voiced=0.7), 0.6),
+        (SoFar("no", voiced=0.3), 0.6),
         (SoFar("compare postgres and sqlite", complete=True), 0.25),
         (SoFar("mm-hm", backchannel=True), 0.15),
         (SoFar("okay", complete=True, backchannel=True), 0.15),
@@ -25,9 +28,11 @@ def test_the_silences_can_be_chosen() -> None:
     endpointer = FixedSilence(silence=1.0, complete=0.5, backchannel=0.2)
     turns = (SoFar("x"), SoFar("x", complete=True), SoFar("x", backchannel=True))
     assert [endpointer.wait(t) for t in turns] == [1.0, 0.5, 0.2]
+    assert FixedSilence(wordless=0.5).wait(SoFar("", voiced=0.1)) == 0.5
+    assert FixedSilence(silence=0.3).wait(SoFar("", voiced=0.1)) == 0.3  # never longer than for words
 
 
-@pytest.mark.parametrize("name", ["silence", "complete", "backchannel"])
+@pytest.mark.parametrize("name", ["silence", "complete", "backchannel", "wordless"])
 @pytest.mark.parametrize("value", [0, -1, 11, float("nan")])
 def test_a_silence_that_makes_no_sense_is_named(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"FixedSilence.{name} must be seconds"):

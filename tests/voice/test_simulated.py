@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice import clock
+from voice.backchannels import takes_floor
 from voice.channel import Channel, Utterance
 from voice.events import (
     Deafened,
@@ -337,16 +338,41 @@ def test_a_backchannel_only_pauses_us(words: str) -> None:
     async def scene(channel: SimulatedChannel, anna: SimulatedCaller, told: Told) -> None:
         utterance = channel.say(LONG)
         await until(1.1)
-        begun, ended = await anna.backchannel(words)
+        begun, _ = await anna.backchannel(words)
         await utterance
         assert utterance.complete
         (line,) = anna.lines
         (_, paused), (resumed, _) = line.spans
         assert paused == pytest.approx(begun + 0.08)
-        assert resumed == pytest.approx(ended + 0.15)
+        assert resumed == pytest.approx(begun + 0.4)  # the first word says so
         again = now() - resumed
         assert again == pytest.approx(6.0 - 0.8, abs=TINY)  # from the start of the word that was cut at 1.18
         assert not times(told, TurnEnded)
+
+    play(scene)
+
+
+def test_what_begins_like_a_backchannel_and_goes_on_cuts_us() -> None:
+    async def scene(channel: SimulatedChannel, anna: SimulatedCaller, told: Told) -> None:
+        utterance = channel.say(LONG)
+        await until(1.1)
+        begun, _ = await anna.say("Yeah but what of trains")
+        await utterance
+        assert utterance.interrupted_by == "anna"
+        (_, paused), (resumed, cut) = anna.lines[0].spans
+        assert (paused, resumed, cut) == pytest.approx((begun + 0.08, begun + 0.4, begun + 0.8))
+
+    play(scene)
+
+
+def test_nothing_begins_in_a_backchannel() -> None:
+    async def scene(channel: SimulatedChannel, anna: SimulatedCaller, told: Told) -> None:
+        await channel.say("Well then.")
+        anna.start_saying("okay")
+        await asyncio.sleep(0.2)
+        utterance = channel.say(LONG)
+        await utterance
+        assert anna.lines[1].started >= max(times(told, TurnDropped))
 
     play(scene)
 
@@ -1098,9 +1124,14 @@ def test_whatever_happens(script: list[tuple[int, tuple[str, Any]]]) -> None:
             # nothing begins over a voice that has been known for a moment, unless it was meant to
             known = known_voices(told)
             begins = [(at, e.utterance) for at, e in told if isinstance(e, SpeakingStarted)]
+            begun: set[str] = set()
             for at, id in begins:
-                if id not in play.urgent:
-                    assert not any(begin < at - 0.2 and at < end for begin, end in known)
+                over = any(begin < at - 0.2 and at < end for begin, end in known)
+                if over and id in begun:  # it goes on for a listener
+                    assert not takes_floor([e.text for t, e in told if isinstance(e, WordsHeard) and t <= at][-1])
+                elif id not in play.urgent:
+                    assert not over
+                begun.add(id)
 
     clock.run(main())
 

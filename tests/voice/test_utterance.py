@@ -54,6 +54,25 @@ def test_how_it_ended(cut_by: str | None, failed: bool, played: bool, ends: tupl
     clock.run(main())
 
 
+@pytest.mark.parametrize(
+    ("text", "heard", "asking"),
+    [
+        ("It is late. Shall we stop?", 11, False),
+        ("It is late. Shall we stop?", 17, True),
+        ("Shall we stop? It is late.", 26, False),
+        ("Shall we stop?", 0, True),
+        ("", 0, False),
+    ],
+)
+def test_it_asks_from_the_first_word_of_its_question_on(text: str, heard: int, asking: bool) -> None:
+    async def main() -> None:
+        said = utterance(text)
+        said.playout.chars = heard
+        assert said.asking is asking
+
+    clock.run(main())
+
+
 def test_one_that_nobody_heard_has_no_times() -> None:
     async def main() -> None:
         said = utterance()
