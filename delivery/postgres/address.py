@@ -36,6 +36,8 @@ class Address:
         port = f":{self._settings['port']}" if self._settings.get("port") else ""
         user = f"{self._settings['user']}@" if self._settings.get("user") else ""
         self.host = f"{host}{port}"
+        self.hosts = str(host).count(",") + 1
+        """How many servers it names: they are tried one after the other."""
         self._text = f"{user}{self.host}/{self.database}"
 
     def __str__(self) -> str:

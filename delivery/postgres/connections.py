@@ -20,7 +20,7 @@ from delivery.postgres.trouble import BrokenError, HungError, LostError, explain
 Connection = psycopg.AsyncConnection[dict[str, Any]]
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds a server may take to let us in."""
+"""Seconds a server may take to let us in (each, when the URL names several)."""
 
 REST = 0.25
 """Seconds after a failed attempt during which nobody else tries: so many callers wait for one answer, not in turn."""
@@ -148,14 +148,15 @@ class Connections:
             return await self._connect()
 
     async def _connect(self) -> Connection:
+        limit = CONNECT_TIMEOUT * self.address.hosts
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
+            async with asyncio.timeout(limit):
                 connection = await psycopg.AsyncConnection.connect(
                     self.address.conninfo(**_SETTINGS), autocommit=True, row_factory=dict_row
                 )
         except TimeoutError:
             raise HungError(
-                f"PostgreSQL at {self.address}: nobody answered within {CONNECT_TIMEOUT:g} s; "
+                f"PostgreSQL at {self.address}: nobody answered within {limit:g} s; "
                 "look at host, port and firewall, and whether the server is well"
             ) from None
         except (psycopg.Error, OSError) as error:

@@ -11,6 +11,7 @@ import pytest
 
 from delivery.ledger import FencedError, LedgerError, Move, Status
 from delivery.postgres import PostgresLedger, connections
+from delivery.postgres.connections import Connection
 from delivery.postgres.database import Transaction
 from tests.delivery.ledgers import entry, result
 from tests.delivery.postgres.wire import Cut, wire
@@ -331,3 +332,54 @@ def test_age_is_the_servers(postgres_server: Server, postgres_url: str) -> None:
         await ledger.aclose()
 
     run(script())
+
+
+def test_of_several_servers_the_one_that_is_there_is_used(postgres_url: str) -> None:
+    async def script() -> None:
+        credentials, _, place = postgres_url.rpartition("@")
+        ledger = PostgresLedger(f"{credentials}@127.0.0.1:1,{place}?target_session_attrs=primary")
+        await ledger.open()
+        assert await ledger.put(result())
+        await ledger.aclose()
+
+    run(script())
+
+
+def test_a_commit_is_on_the_disk_whatever_the_database_says(postgres_server: Server, postgres_url: str) -> None:
+    name = postgres_url.rpartition("/")[2]
+    postgres_server.run(f"ALTER DATABASE {name} SET synchronous_commit = off")
+
+    async def script() -> None:
+        ledger = PostgresLedger(postgres_url)
+        await ledger.open()
+
+        async def look(connection: Connection) -> str:
+            row = await (await connection.execute("SHOW synchronous_commit")).fetchone()
+            return str(row and row["synchronous_commit"])
+
+        assert await ledger.database.run(ledger.database.read(look)) == "on"
+        await ledger.aclose()
+
+    try:
+        run(script())
+    finally:
+        postgres_server.run(f"ALTER DATABASE {name} RESET synchronous_commit")
+
+
+def test_a_server_that_does_not_sync_is_warned_of(
+    postgres_server: Server, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def script() -> None:
+        ledger = PostgresLedger(postgres_url)
+        await ledger.open()
+        await ledger.aclose()
+
+    run(script())
+    assert "fsync" not in caplog.text
+    postgres_server.stop()
+    postgres_server.start(fsync="off")
+    try:
+        run(script())
+    finally:
+        postgres_server.restart()
+    assert "fsync is off, so a power cut may lose what was acknowledged" in caplog.text
