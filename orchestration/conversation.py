@@ -115,7 +115,7 @@ class Conversation:
     async def _answer(self, turn: Turn) -> None:
         agent = self.room.talker
         text = await self._rewrite(turn)
-        await self._end_reply()
+        await self._make_way(turn)
         if agent is None or not text.strip():
             self._channel.settle(turn)
             return
@@ -128,9 +128,13 @@ class Conversation:
         self._noted(reply.utterance, "reply", ())
         reply.over = self._group.create_task(self._follow(reply, reply.utterance))
 
-    async def _end_reply(self) -> None:
-        """A new turn is answered instead of an old one; what was heard of the old reply is remembered first."""
-        self.hush("superseded")
+    async def _make_way(self, turn: Turn) -> None:
+        """A caller's new turn is answered instead of their old one, and after another caller's, unless that was cut.
+
+        What was heard of the reply before is remembered first.
+        """
+        if self._reply and self._reply.turn.caller == turn.caller:
+            self.hush("superseded")
         if self._reply and self._reply.over:
             await asyncio.shield(self._reply.over)
 

@@ -316,7 +316,7 @@ def test_a_tool_knows_for_whom_it_was_called_also_when_another_is_answered_by_th
     async def script(call: SimulatedCall) -> None:
         bob = call.joined_by("bob")
         await call.say("do it")
-        await call.silence(1)
+        await call.hears("one moment.")
         await bob.interrupt("how are you")
         await call.silence(0.7)
         assert call.runtime.speaker(call.room) == "bob"
@@ -325,7 +325,7 @@ def test_a_tool_knows_for_whom_it_was_called_also_when_another_is_answered_by_th
         assert call.runtime.speaker(call.room) is None
         assert call.runtime.speaker("elsewhere") is None
 
-    play(script, talk([calls("who")], [2.0, "fine."]), who)
+    play(script, talk(["one moment. ", calls("who")], [2.0, "fine."]), who)
 
 
 def test_nothing_is_carried_where_no_reply_is() -> None:
