@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from orchestration.runtime import RoomError, Runtime
     from orchestration.simulation import simulate
     from orchestration.speech import Speech
+    from orchestration.status import (
+        ALL_ROOMS,
+        InMemoryStatusBackend,
+        StatusBackend,
+        StatusBus,
+        StatusEntry,
+        StatusError,
+        StatusLevel,
+    )
     from orchestration.strategies.orchestration import Orchestration
     from orchestration.strategies.supervisor import Supervisor
     from orchestration.tools import Tool, tool
@@ -35,6 +44,13 @@ _HOMES = {
     "Runtime": "orchestration.runtime",
     "simulate": "orchestration.simulation",
     "Speech": "orchestration.speech",
+    "ALL_ROOMS": "orchestration.status",
+    "InMemoryStatusBackend": "orchestration.status",
+    "StatusBackend": "orchestration.status",
+    "StatusBus": "orchestration.status",
+    "StatusEntry": "orchestration.status",
+    "StatusError": "orchestration.status",
+    "StatusLevel": "orchestration.status",
     "Orchestration": "orchestration.strategies.orchestration",
     "Supervisor": "orchestration.strategies.supervisor",
     "Tool": "orchestration.tools",
@@ -42,11 +58,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "ALL_ROOMS",
     "Agent",
     "HookContext",
     "HookEvent",
     "HookExecution",
     "HookTrigger",
+    "InMemoryStatusBackend",
     "Orchestration",
     "Refuse",
     "Room",
@@ -54,6 +72,11 @@ __all__ = [
     "Runtime",
     "SlidingWindowMemory",
     "Speech",
+    "StatusBackend",
+    "StatusBus",
+    "StatusEntry",
+    "StatusError",
+    "StatusLevel",
     "Supervisor",
     "Tool",
     "simulate",

@@ -25,6 +25,9 @@ from orchestration.presence import Presence
 from orchestration.room import Room
 from orchestration.rooms import ChannelFactory, LiveChannel, RoomElsewhereError, RoomError, Rooms, TooManyRoomsError
 from orchestration.session import Session
+from orchestration.status.backend import StatusBackend
+from orchestration.status.bus import StatusBus
+from orchestration.status.task_news import told
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.tasks import TaskNews, Tasks
 from voice.leg import Leg
@@ -49,7 +52,8 @@ class Runtime:
     memory, nothing survives). `address` is the URL at which callers reach this process and no other: those who come to
     another process for a room that this one has are sent there. At most `max_tasks` background tasks run here at once,
     `max_tasks_per_room` of one room; more wait their turn. `speech` chooses the engines that hear and speak (None:
-    the best that this machine has). `ledger`, `engine`, `identities` and `channels` replace single parts.
+    the best that this machine has). `ledger`, `engine`, `identities`, `status` (what keeps the entries of the
+    `status_bus`) and `channels` replace single parts.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Runtime:
         ledger: Ledger | None = None,
         engine: TaskEngine | None = None,
         identities: Identities | None = None,
+        status: StatusBackend | None = None,
         channels: ChannelFactory | None = None,
         **unknown: Any,
     ) -> None:
@@ -85,10 +90,11 @@ class Runtime:
         self.address = address
         self._state = state
         self._task_limits = _above_0("max_tasks", max_tasks), _above_0("max_tasks_per_room", max_tasks_per_room)
-        self._given = ledger, engine, identities
+        self._given = ledger, engine, identities, status
         self._channels = channels
         self._rooms = Rooms(self)
         self._observers = Observers()
+        self._status = StatusBus(status)
         self._workers_of: list[Orchestration] = [orchestration] if orchestration else []
         self._stack = AsyncExitStack()
         self._entered = self._open = False
@@ -125,7 +131,7 @@ class Runtime:
         self._entered = True
         async with AsyncExitStack() as stack:
             stack.callback(self._left)
-            self.ledger, engine, self.identities = self._parts()
+            self.ledger, engine, self.identities, status = self._parts()
             limit, per_room = self._task_limits
             self.tasks = Tasks(engine, self.ledger, self._announce, limit=limit, per_room=per_room)
             for orchestration in self._workers_of:
@@ -134,6 +140,8 @@ class Runtime:
             stack.push_async_callback(self.ledger.aclose)
             await self.identities.open()
             stack.push_async_callback(self.identities.aclose)
+            await self._status.open(status)
+            stack.push_async_callback(self._status.aclose)
             self.presence = Presence(self.ledger, self.address, alone=self._state is None and self._given[0] is None)
             await self.presence.arrive()
             stack.push_async_callback(self.presence.leave)
@@ -170,13 +178,14 @@ class Runtime:
         if not self._open:
             raise RoomError("the runtime is not open; use `async with runtime`")
 
-    def _parts(self) -> tuple[Ledger, TaskEngine, Identities]:
-        """Ledger, engine and identities: those given, or those of the state directory or database, or in memory."""
+    def _parts(self) -> tuple[Ledger, TaskEngine, Identities, StatusBackend]:
+        """The parts that remember: those given, or those of the state directory or database, or in memory."""
         from orchestration.storage import storage
 
         parts = storage(self._state)
-        ledger, engine, identities = self._given
-        return ledger or parts.ledger, engine or parts.engine, identities or parts.identities
+        ledger, engine, identities, status = self._given
+        status = parts.status if status is None else status
+        return ledger or parts.ledger, engine or parts.engine, identities or parts.identities, status
 
     async def _speaking(self) -> ChannelFactory:
         """Load the engines that hear and speak; they are shared by all rooms."""
@@ -374,11 +383,12 @@ class Runtime:
         return room.delivery if room else self.delivery
 
     def _announce(self, news: TaskNews) -> None:
-        """A task got on: tell the room's session and, at its end, the hooks."""
+        """A task got on: tell the room's session, the status bus and, at its end, the hooks."""
         if session := self._rooms.session(news.task.room):
             session.show_task(news)
         if not news.part and news.status.terminal:
             self._observers.start(self._completed(news))
+        self._status.post(**told(news))
 
     async def _completed(self, news: TaskNews) -> None:
         facts = {"worker": news.task.worker, "status": news.status.value, "error": news.error}
@@ -404,6 +414,16 @@ class Runtime:
         """Call the hooks; returns the text, perhaps rewritten. Raises Refuse when a SYNC hook does."""
         event = HookEvent(trigger, room, id, text, metadata)
         return await self.hooks.run(event, HookContext(self, room), self._observers.start)
+
+    # -- status
+
+    @property
+    def status_bus(self) -> StatusBus:
+        """Where agents, tools and hooks tell what they do; background tasks are told of there, too.
+
+        The same one for as long as the runtime lives. It is open while the runtime is.
+        """
+        return self._status
 
     # -- what tools need
 

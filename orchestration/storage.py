@@ -8,6 +8,7 @@ from pathlib import Path
 from delivery.ledger import Ledger
 from orchestration.engines.engine import TaskEngine
 from orchestration.identity import Identities
+from orchestration.status.backend import StatusBackend
 
 
 class StorageError(Exception):
@@ -21,6 +22,7 @@ class Storage:
     ledger: Ledger
     engine: TaskEngine
     identities: Identities
+    status: StatusBackend
 
 
 def storage(state: str | Path | None) -> Storage:
@@ -35,8 +37,9 @@ def in_memory() -> Storage:
     from delivery.memory import MemoryLedger
     from orchestration.engines.memory import MemoryEngine
     from orchestration.identity import MemoryIdentities
+    from orchestration.status.memory import InMemoryStatusBackend
 
-    return Storage(MemoryLedger(), MemoryEngine(), MemoryIdentities())
+    return Storage(MemoryLedger(), MemoryEngine(), MemoryIdentities(), InMemoryStatusBackend())
 
 
 def in_directory(path: Path) -> Storage:
@@ -44,6 +47,7 @@ def in_directory(path: Path) -> Storage:
     from delivery.sqlite import SqliteLedger
     from orchestration.engines.durable import DurableEngine
     from orchestration.identity import SqliteIdentities
+    from orchestration.status.sqlite import SqliteStatusBackend
 
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -51,7 +55,8 @@ def in_directory(path: Path) -> Storage:
         reason = "a file is in the way" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
         raise StorageError(f"state: {path} cannot be made: {reason}; choose another directory") from error
     ledger = SqliteLedger(path / "sottovoce.db")
-    return Storage(ledger, DurableEngine.in_file(path / "tasks.db"), SqliteIdentities(ledger.database))
+    engine, database = DurableEngine.in_file(path / "tasks.db"), ledger.database
+    return Storage(ledger, engine, SqliteIdentities(database), SqliteStatusBackend(database))
 
 
 def at_url(url: str) -> Storage:
@@ -62,9 +67,11 @@ def at_url(url: str) -> Storage:
     from delivery.postgres import PostgresLedger
     from orchestration.engines.durable import DurableEngine
     from orchestration.identity_postgres import PostgresIdentities
+    from orchestration.status.postgres import PostgresStatusBackend
 
     try:
         ledger = PostgresLedger(url)
-        return Storage(ledger, DurableEngine.in_postgres(url), PostgresIdentities(ledger.database))
+        engine, database = DurableEngine.in_postgres(url), ledger.database
+        return Storage(ledger, engine, PostgresIdentities(database), PostgresStatusBackend(database))
     except ValueError as error:
         raise StorageError(f"state: {error}") from None
