@@ -1,8 +1,9 @@
 """What a whole room promises whatever its callers do: up to three of them, results of every kind, a ledger that
 stumbles.
 
-Nothing of the desk's begins while a caller holds the floor, unless it was meant to; one voice of ours at a time; every
-result ends once, and what counts as heard was at the ear, no word of it twice; once all are silent, nothing is owed.
+Nothing of the desk's begins while a caller holds the floor, unless it was meant to, or goes on over more than an mm-hm;
+one voice of ours at a time; every result ends once, and what counts as heard was at the ear, no word of it twice; once
+all are silent, nothing is owed.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from delivery.ledger import Delivery, OnInterrupt, SpeakAs, Status
 from delivery.message import Message
 from delivery.strategies import Immediate, Queued, Strategy, WaitForIdle
 from tests.delivery.house import WORD, Door, House, Told, delivery
+from voice.backchannels import is_backchannel
 from voice.channel import Utterance
 from voice.clock import run
-from voice.events import Event, SpeakingPlanned, SpeakingStarted, Turn
-from voice.floor import FloorChanged, FloorState, FloorView
+from voice.events import Event, SpeakingPlanned, SpeakingStarted, SpeechStarted, Turn, TurnDropped, WordsHeard
+from voice.floor import Blocker, FloorChanged, FloorState, FloorView
 from voice.simulated import SimulatedCaller, SimulatedChannel
 
 NAMES = ("anna", "bert", "cleo")
@@ -160,6 +162,8 @@ class World:
         self._messages: dict[str, Message] = {}
         self._planned: dict[str, FloorView] = {}
         self._planned_at = -1.0
+        self._words: dict[str, str] = {}
+        """What callers were heard to say in the turns they are at."""
         self.house = House(self.door, channel, self.told, words=Host(channel, replies), spoken=self._note)
         self._view = self._before = channel.floor
         channel.listen(self._watch)
@@ -173,6 +177,10 @@ class World:
         match event:
             case FloorChanged(view):
                 self._view = view
+            case WordsHeard(caller, text):
+                self._words[caller] = text
+            case SpeechStarted(caller) | TurnDropped(caller):
+                self._words[caller] = ""
             case SpeakingPlanned(utterance):
                 if at != self._planned_at:  # an opener and what it is for are planned together
                     self._planned_at, self._before = at, self._view
@@ -183,7 +191,8 @@ class World:
 
     def _hear(self, message: Message, at: float, planned: FloorView | None) -> None:
         """A message begins, or goes on: may it? `planned`: the floor when it was decided on (None: it goes on)."""
-        if self._view.state is FloorState.USER_HOLDS:
+        nods = self._view.blocker is not Blocker.DIGITS and is_backchannel(self._words.get(self._view.caller or "", ""))
+        if self._view.state is FloorState.USER_HOLDS and (planned is not None or not nods):
             self.faults.append(f"{at:.3f}: {message.text!r} begins while {self._view.blocker}")
         puts = [self.puts[part.delivery] for part in message.parts]
         if planned is None or any(put.fields["max_wait"] for put in puts):
