@@ -131,14 +131,17 @@ class PostgresDatabase:
         """Finish what is begun, then let go once nobody uses it any more."""
         async with self._opening:
             self._users = max(0, self._users - 1)
-            if self._users or self._connections is None or self._listener is None:
+            connections, listener = self._connections, self._listener
+            if self._users or connections is None or listener is None:
                 return
-            if self._running:
-                await asyncio.wait(self._running)
-            self.hints.clear()
-            await self._listener.aclose()
-            await self._connections.renew()
-            self._connections = self._listener = None
+            try:
+                if self._running:
+                    await asyncio.wait(self._running)
+            finally:
+                self._connections = self._listener = None
+                self.hints.clear()
+                await listener.aclose()
+                await connections.renew()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Begin `work`, which is finished also if nobody waits for it any more. Raises LedgerError when closed."""

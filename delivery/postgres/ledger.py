@@ -78,6 +78,10 @@ class PostgresLedger:
     once besides one that listens; `timeout` how long in seconds a call waits for a connection, and how long it may use
     it: what cannot be done by then raises LedgerError. Ages are by the server's clock. Raises ValueError naming what is
     wrong with the URL.
+
+    A connection that breaks is made anew and the call goes on. Only of a server that falls silent in the middle of a
+    commit, and stays so, it cannot be known whether it wrote: LedgerError is raised. Trying again is safe (at worst an
+    attempt is counted twice).
     """
 
     def __init__(
