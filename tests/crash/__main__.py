@@ -30,7 +30,7 @@ async def on_postgres(made: Forge, place: Path) -> AsyncIterator[Stores]:
 async def campaign(made: Forge, stores: Stores, folder: Path, kills: int, seed: int) -> list[Outcome]:
     """So many kills on one kind of store."""
     found = await enumerate_points(made, folder / "whole", stores, seed)
-    print(f"{stores.name}: {sum(map(len, found.values()))} kill points in {len(found)} plots", flush=True)
+    print(f"{stores.name}: {sum(map(len, found.values()))} kill points in {len(found)} lives", flush=True)
     done = 0
 
     def told(outcome: Outcome) -> None:

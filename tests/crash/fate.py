@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 from delivery.ledger import Ledger, Move, Status
 from orchestration.engines.engine import Body, Steps, Task, TaskEngine, TaskResult
+from tests.crash.ear import Notes
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ class Fate:
     """Kills its process at the `nth` time (from 1) that it comes by `point`; None: never. Notes where it came by."""
 
     def __init__(self, notes: Path, point: str | None = None, nth: int = 1) -> None:
-        self._notes = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._notes = Notes(notes)
         self._point, self._nth = point, nth
         self._passed: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -35,7 +36,7 @@ class Fate:
         """Die here, if it is to be."""
         with self._lock:
             self._passed[point] += 1
-            os.write(self._notes, f"{point}\n".encode())
+            self._notes.add(point)
             if point == self._point and self._passed[point] == self._nth:
                 os.kill(os.getpid(), signal.SIGKILL)
                 signal.pause()  # a signal to oneself may take a moment; nothing more is done in it

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crash.forge import Forge
 from tests.crash.judge import Verdict
-from tests.crash.plots import PLOTS
+from tests.crash.plots import PLOTS, SIDES
 from tests.crash.stores import Stores
 from tests.crash.town import Death, Town
 
@@ -23,18 +23,29 @@ LONGEST = 4.0
 """Seconds of the wall in which a kill from outside falls."""
 
 
+Life = tuple[str, str]
+"""A plot, and whose life in it: the part that is killed."""
+LIVES: tuple[Life, ...] = (
+    *((plot, "both") for plot in PLOTS),
+    *((plot, side) for plot, sides in SIDES.items() for side in sides),
+)
+
+
 @dataclass(frozen=True)
 class Kill:
-    """A plot, and how its first processes die."""
+    """How the first processes of a life die."""
 
-    plot: str
+    life: Life
     seed: int
     deaths: tuple[Death, ...]
+    returns: bool = True
+    moves: bool = False
 
     @property
     def name(self) -> str:
         told = [f"{death:.2f} s" if isinstance(death, float) else f"{death[0]} #{death[1]}" for death in self.deaths]
-        return f"{self.plot} {self.seed}: killed at {', then at '.join(told)}"
+        gone = ", and moves" * self.moves + ", and does not return" * (not self.returns)
+        return f"{' '.join(self.life)} {self.seed}: killed at {', then at '.join(told)}{gone}"
 
 
 @dataclass(frozen=True)
@@ -55,40 +66,42 @@ def points(passed: Counter[str]) -> list[Death]:
     return found
 
 
-async def enumerate_points(forge: Forge, folder: Path, stores: Stores, seed: int) -> dict[str, list[Death]]:
+async def enumerate_points(forge: Forge, folder: Path, stores: Stores, seed: int) -> dict[Life, list[Death]]:
     """Live every plot once without a kill; what it comes by. Raises AssertionError when that alone goes wrong."""
 
-    async def live(plot: str) -> list[Death]:
+    async def live(plot: str) -> Town:
         state = await stores.make(folder / plot, fresh=True)
-        town = Town(folder / plot, state, plot, seed)
-        verdict = await town.play(forge)
+        town = Town(forge, folder / plot, state, plot, seed)
+        verdict = await town.play()
         await stores.drop(state)
         assert verdict.good, f"{plot} without any kill: {verdict}"
         assert verdict.twice == 0, f"{plot}: words were heard twice without any kill"
-        return points(town.points)
+        return town
 
-    lives = await asyncio.gather(*(live(plot) for plot in PLOTS))
-    return dict(zip(PLOTS, lives, strict=True))
+    plots = [*PLOTS, *SIDES]
+    towns = dict(zip(plots, await asyncio.gather(*map(live, plots)), strict=True))
+    return {(plot, part): points(towns[plot].points(part)) for plot, part in LIVES}
 
 
-def draw(found: dict[str, list[Death]], chance: random.Random, count: int) -> list[Kill]:
+def draw(found: Mapping[Life, Sequence[Death]], chance: random.Random, count: int) -> list[Kill]:
     """So many kills: each point first (rare ones before those that come often), then again with other seeds; some at
-    any time from outside, some that kill the next process too."""
-    rarely = sorted(
-        ((plot, death) for plot, deaths in found.items() for death in deaths if isinstance(death, tuple)),
+    any time from outside, some that kill the next process too, some of a worker that does not come back, or of
+    a room that comes back elsewhere."""
+    points = sorted(
+        ((life, death) for life, deaths in found.items() for death in deaths if isinstance(death, tuple)),
         key=lambda each: (each[1][1], chance.random()),
     )
     kills = []
     for number in range(count):
-        plot, death = rarely[number % len(rarely)]
-        seed = number // len(rarely)
+        life, death = points[number % len(points)]
         deaths: list[Death] = [death]
         match number % 8:
             case 3:
                 deaths = [chance.uniform(0.1, LONGEST)]
             case 7:
-                deaths.append(chance.choice([chance.uniform(0.1, LONGEST), *found[plot]]))
-        kills.append(Kill(plot, seed, tuple(deaths)))
+                deaths.append(chance.choice([chance.uniform(0.1, LONGEST), *found[life]]))
+        returns = life[1] != "worker" or len(deaths) > 1 or chance.random() < 0.5
+        kills.append(Kill(life, number // len(points), tuple(deaths), returns, moves=chance.random() < 0.2))
     return kills
 
 
@@ -106,8 +119,18 @@ async def carry_out(
         async with free:
             place = folder / f"town-{number}"
             state = await stores.make(place, fresh=number % 8 == 0)
-            town = Town(place, state, kill.plot, kill.seed, kill.deaths)
-            outcome = Outcome(kill, await town.play(forge), place)
+            town = Town(
+                forge,
+                place,
+                state,
+                kill.life[0],
+                kill.seed,
+                kill.deaths,
+                victim=kill.life[1],
+                returns=kill.returns,
+                moves=kill.moves,
+            )
+            outcome = Outcome(kill, await town.play(), place)
             if outcome.verdict.good:
                 await stores.drop(state)
             told(outcome)

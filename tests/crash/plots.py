@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from delivery import Immediate, Queued, WaitForIdle
 from orchestration import Runtime
+from orchestration.rooms import RoomElsewhereError
 from tests.crash.ear import Notes, TownLeg, read
 from tests.crash.house import CALLER, ROOM, content
 from voice.leg import Leg
@@ -35,7 +36,8 @@ class Stage:
         self.chance = chance
         self.leg = TownLeg(CALLER)
         self.caller: SimulatedCaller
-        self._notes = Notes(folder / "notes")
+        self._path = folder / "notes"
+        self._notes = Notes(self._path)
         self._done = {facts[0] for what, _, _, *facts in read(folder / "notes") if what == "done"}
 
     def note(self, what: str, *facts: Any) -> None:
@@ -48,9 +50,20 @@ class Stage:
             self.note("done", name)
 
     async def call(self) -> None:
-        """The caller is in the room until they are let go."""
-        await self.runtime.join(ROOM, cast("Leg", self.leg))
+        """The caller is in the room until they are let go. One who is sent elsewhere tries again, like a page."""
+        while not self.leg.connected.done():
+            try:
+                await self.runtime.join(ROOM, cast("Leg", self.leg))
+            except RoomElsewhereError as elsewhere:
+                self.note("sent", elsewhere.address)
+                await asyncio.sleep(0.5)
         self.note("let go", CALLER)
+
+    @property
+    def over(self) -> frozenset[str]:
+        """The sides whose part is over, of all processes."""
+        done = {facts[0] for what, _, _, *facts in read(self._path) if what == "done"}
+        return frozenset(name.removeprefix("plot ") for name in done if name.startswith("plot "))
 
     # -- what can be done
 
@@ -173,5 +186,32 @@ async def withdrawn(stage: Stage) -> None:
 PLOTS: dict[str, Callable[[Stage], Awaitable[None]]] = {
     plot.__name__: plot for plot in (results, barge_in, hold, merge, asked, withdrawn)
 }
+"""Plots that are played by one process."""
+
+
+async def hall(stage: Stage) -> None:
+    """The room's side: the caller talks with the host while others work."""
+    await stage.say("what time is it")
+    await stage.hears("w1")
+    await stage.say("tell me a story")
+
+
+async def workshop(stage: Stage) -> None:
+    """The other side: work is begun, and results are told, in a process that has no callers."""
+    await stage.delegate("boats")
+    await stage.store("d1")
+    await stage.delegate("trains")
+    await stage.pause(1, 4)
+    await stage.store("d2", 5)
+    await stage.delegate("planes")
+
+
+async def long(stage: Stage) -> None:
+    """One long result."""
+    await stage.store("d1", 16)
+
+
+SIDES = {"apart": {"room": hall, "worker": workshop}}
+"""Plots that are played by two processes."""
 NOT_WANTED = {"withdrawn": {"d1", "d3"}}
 """Deliveries that need not be heard in a plot, or not whole."""

@@ -12,7 +12,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -24,20 +24,24 @@ from tests.crash.ear import Notes, TownChannel
 from tests.crash.fate import Fate, FatedEngine, FatedLedger
 from tests.crash.house import ROOM, team
 from tests.crash.hurry import HurriedLoop
-from tests.crash.plots import PLOTS, Stage
+from tests.crash.plots import PLOTS, SIDES, Stage
 
 SETTLED = 1.5
 """Loop seconds for which nothing may be left to do before a process ends."""
 
 
+PARTS = (
+    *("delivery.sqlite", "delivery.postgres", "orchestration.identity", "orchestration.identity_postgres"),
+    *("orchestration.engines.durable", "orchestration.engines.sqlite_store", "orchestration.engines.postgres_store"),
+    *("orchestration.engines.dbos_host", "orchestration.storage", "dbos._sys_db_sqlite", "dbos._sys_db_postgres"),
+    *("pydantic.types", "pydantic.json_schema", "sqlalchemy.dialects.sqlite"),
+)
+"""What a runtime imports when it needs it."""
+
+
 def prepare() -> None:
     """Import what every process needs; starts no thread."""
-    for name in (
-        "orchestration.engines.dbos_host",
-        "orchestration.identity_postgres",
-        "delivery.postgres",
-        "delivery.sqlite",
-    ):
+    for name in PARTS:
         importlib.import_module(name)
     assert threading.active_count() == 1, "a process with threads must not fork"
 
@@ -59,12 +63,12 @@ class _Mortal(Runtime):
         self._lease = lease
 
     def _parts(self) -> Any:
-        ledger, engine, identities = super()._parts()
+        ledger, engine, *others = super()._parts()
         cast("Any", ledger)._lease = self._lease
         return (
             cast("Ledger", FatedLedger(ledger, self._fate)),
             cast("TaskEngine", FatedEngine(engine, self._fate)),
-            identities,
+            *others,
         )
 
 
@@ -90,19 +94,26 @@ async def _live(facts: Mapping[str, Any]) -> None:
         if role != "worker":
             group.create_task(stage.call())
             stage.caller = await stage.leg.connected
-        await PLOTS[facts["plot"]](stage)
-        await _settle(runtime)
+        sides = SIDES.get(facts["plot"], {})
+        part = sides[role] if sides else PLOTS[facts["plot"]]
+        await stage.once(f"plot {role}", lambda: part(stage))
+        await _settle(runtime, lambda: stage.over >= sides.keys())
         await _tell(runtime, folder / "end")
         sys.stderr.flush()
         os._exit(0)
 
 
-async def _settle(runtime: Runtime) -> None:
-    """Wait until nothing is left to be done or heard."""
+async def _settle(runtime: Runtime, over: Callable[[], bool]) -> None:
+    """Wait until nothing is left to be done or heard, and nothing more comes."""
     quiet = 0
     while quiet < 3:
         await asyncio.sleep(SETTLED / 3)
-        busy = runtime.tasks.running(ROOM) or await runtime.deliveries(ROOM) or await runtime.tasks.unfinished(ROOM)
+        busy = (
+            not over()
+            or runtime.tasks.running(ROOM)
+            or await runtime.deliveries(ROOM)
+            or await runtime.tasks.unfinished(ROOM)
+        )
         quiet = 0 if busy else quiet + 1
 
 

@@ -15,7 +15,7 @@ from tests.postgres import Server
 
 pytestmark = pytest.mark.crash
 
-KILLS = 24
+KILLS = 14
 SEED = 3
 
 
