@@ -10,12 +10,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from delivery.desk import Refuse
     from orchestration.agent import Agent
+    from orchestration.event import RoomEvent
+    from orchestration.handoff import HandoffRules
+    from orchestration.handoff_memory import HandoffMemoryProvider
+    from orchestration.handoff_request import HANDOFF_TOOL
     from orchestration.hooks import HookContext, HookEvent, HookExecution, HookTrigger
-    from orchestration.memory import SlidingWindowMemory
+    from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, TextContent
+    from orchestration.memory import MemoryProvider, SlidingWindowMemory
+    from orchestration.pipeline import ConversationPipeline, PipelineStage
     from orchestration.room import Room
+    from orchestration.routing import ConversationRouter, Route, Router, RoutingConditions, RoutingRule
+    from orchestration.routing_cascade import CascadeRouter, Tier
     from orchestration.runtime import RoomError, Runtime
     from orchestration.simulation import simulate
     from orchestration.speech import Speech
+    from orchestration.state import (
+        ConversationPhase,
+        ConversationState,
+        PhaseTransition,
+        StateError,
+        get_conversation_state,
+        set_conversation_state,
+    )
     from orchestration.status import (
         ALL_ROOMS,
         InMemoryStatusBackend,
@@ -34,16 +50,40 @@ __version__ = "0.1.0"
 _HOMES = {
     "Refuse": "delivery.desk",
     "Agent": "orchestration.agent",
+    "RoomEvent": "orchestration.event",
+    "HandoffRules": "orchestration.handoff",
+    "HandoffMemoryProvider": "orchestration.handoff_memory",
+    "HANDOFF_TOOL": "orchestration.handoff_request",
     "HookContext": "orchestration.hooks",
     "HookEvent": "orchestration.hooks",
     "HookExecution": "orchestration.hooks",
     "HookTrigger": "orchestration.hooks",
+    "ChannelCategory": "orchestration.inbound",
+    "ChannelType": "orchestration.inbound",
+    "InboundMessage": "orchestration.inbound",
+    "TextContent": "orchestration.inbound",
+    "MemoryProvider": "orchestration.memory",
     "SlidingWindowMemory": "orchestration.memory",
+    "ConversationPipeline": "orchestration.pipeline",
+    "PipelineStage": "orchestration.pipeline",
     "Room": "orchestration.room",
+    "ConversationRouter": "orchestration.routing",
+    "Route": "orchestration.routing",
+    "Router": "orchestration.routing",
+    "RoutingConditions": "orchestration.routing",
+    "RoutingRule": "orchestration.routing",
+    "CascadeRouter": "orchestration.routing_cascade",
+    "Tier": "orchestration.routing_cascade",
     "RoomError": "orchestration.runtime",
     "Runtime": "orchestration.runtime",
     "simulate": "orchestration.simulation",
     "Speech": "orchestration.speech",
+    "ConversationPhase": "orchestration.state",
+    "ConversationState": "orchestration.state",
+    "PhaseTransition": "orchestration.state",
+    "StateError": "orchestration.state",
+    "get_conversation_state": "orchestration.state",
+    "set_conversation_state": "orchestration.state",
     "ALL_ROOMS": "orchestration.status",
     "InMemoryStatusBackend": "orchestration.status",
     "StatusBackend": "orchestration.status",
@@ -59,26 +99,50 @@ _HOMES = {
 
 __all__ = [
     "ALL_ROOMS",
+    "HANDOFF_TOOL",
     "Agent",
+    "CascadeRouter",
+    "ChannelCategory",
+    "ChannelType",
+    "ConversationPhase",
+    "ConversationPipeline",
+    "ConversationRouter",
+    "ConversationState",
+    "HandoffMemoryProvider",
+    "HandoffRules",
     "HookContext",
     "HookEvent",
     "HookExecution",
     "HookTrigger",
     "InMemoryStatusBackend",
+    "InboundMessage",
+    "MemoryProvider",
     "Orchestration",
+    "PhaseTransition",
+    "PipelineStage",
     "Refuse",
     "Room",
     "RoomError",
+    "RoomEvent",
+    "Route",
+    "Router",
+    "RoutingConditions",
+    "RoutingRule",
     "Runtime",
     "SlidingWindowMemory",
     "Speech",
+    "StateError",
     "StatusBackend",
     "StatusBus",
     "StatusEntry",
     "StatusError",
     "StatusLevel",
     "Supervisor",
+    "TextContent",
+    "Tier",
     "Tool",
+    "get_conversation_state",
+    "set_conversation_state",
     "simulate",
     "tool",
 ]

@@ -1,0 +1,82 @@
+"""An event in a room: who said what, over which channel. What hooks and routers see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Self, TypeVar
+
+from orchestration.identity import valid_name
+from orchestration.inbound import MAX_METADATA, ChannelCategory, ChannelType, InboundMessage, TextContent, text_content
+from orchestration.plain import plain
+
+E = TypeVar("E", bound=StrEnum)
+
+MAX_ID = 128
+"""Most characters of an event's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEvent:
+    """Something said in a room. `metadata` keys that begin with "_" are the runtime's and its routers'.
+
+    Raises ValueError naming the field that is wrong.
+    """
+
+    id: str
+    room: str
+    channel_id: str
+    sender_id: str
+    content: TextContent
+    channel_type: ChannelType = ChannelType.VOICE
+    category: ChannelCategory = ChannelCategory.TRANSPORT
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not 1 <= len(self.id) <= MAX_ID or not self.id.isprintable():
+            raise ValueError(f"id: it must have 1 to {MAX_ID} printable characters")
+        for name in ("room", "channel_id", "sender_id"):
+            object.__setattr__(self, name, valid_name(getattr(self, name), name))
+        text_content(self.content)
+        object.__setattr__(self, "channel_type", known(ChannelType, "channel_type", self.channel_type))
+        object.__setattr__(self, "category", known(ChannelCategory, "category", self.category))
+        # Twice what a message may bring: the runtime has something to add.
+        object.__setattr__(self, "metadata", plain(self.metadata, "metadata", 2 * MAX_METADATA))
+
+    @classmethod
+    def of(cls, message: InboundMessage, *, id: str, room: str, channel_type: ChannelType | str) -> Self:
+        """What a message becomes when it comes into a room."""
+        return cls(
+            id=id,
+            room=room,
+            channel_id=message.channel_id,
+            sender_id=message.sender_id,
+            content=message.content,
+            channel_type=known(ChannelType, "channel_type", channel_type),
+            metadata=message.metadata,
+        )
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+        return self.content.body
+
+    @property
+    def intent(self) -> str | None:
+        """What the sender wants, if somebody has put it into `metadata["intent"]`."""
+        intent = self.metadata.get("intent")
+        return intent if isinstance(intent, str) else None
+
+    def stamped(self, marks: Mapping[str, Any]) -> Self:
+        """The same event with these marks among its metadata."""
+        return replace(self, metadata={**self.metadata, **marks})
+
+
+def known(kind: type[E], field: str, value: object) -> E:
+    """Raises ValueError naming the field and what it may be."""
+    try:
+        return kind(value)  # type: ignore[arg-type]  # whatever it is, it is looked up
+    except ValueError:
+        names = ", ".join(repr(each.value) for each in kind)
+        raise ValueError(f"{field}: {value!r:.60} is not known; use {names}") from None
