@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.floor import report
+from tests.bench.floor.eyes import Judge, NoJudge
 from tests.bench.floor.metrics import Tally
 from tests.bench.floor.plot import picture
 from tests.bench.floor.replay import recorded
 from tests.bench.floor.rttm import RttmError, read
 from tests.bench.floor.run import BUFFERS, EYES, OURS, RIVALS, TIMERS, USUAL, Entrant, compare, ours, timer
-from tests.bench.floor.talk import CALL, RESULTS, Call, draw
+from tests.bench.floor.talk import CALL, RESPONDS, RESULTS, Call, draw
 
 DEFAULT = 1200
 """Deliveries a policy."""
+TALKATIVE = (0.2, RESPONDS, 0.8)
 
 
 def main() -> int:
@@ -43,7 +45,13 @@ def main() -> int:
     print(f"every policy's endpointer: {USUAL.name}\n")
     points = show_table(calls)
     if not args.quick:
-        points = show_sweeps(calls[: max(len(calls) // 3, 1)], points)
+        fewer = calls[: max(len(calls) // 3, 1)]
+        points = show_frontier(fewer, points)
+        print("\nby endpointer")
+        for judge in EYES:
+            show_pair(judge.name, fewer, judge)
+        if not args.rttm:
+            show_talkative(args.seed, len(fewer))
     print()
     print(report.LEGEND)
     if args.plot:
@@ -66,20 +74,29 @@ def show_table(calls: Sequence[Call]) -> Points:
     return points
 
 
-def show_sweeps(calls: Sequence[Call], points: Points) -> Points:
-    """The buffer of ours, and the endpointer of everybody."""
-    print(f"\nfrontier: WaitForIdle by its buffer ({len(calls)} calls), and the policies above")
+def show_frontier(calls: Sequence[Call], points: Points) -> Points:
+    """The buffer of ours, and everybody else."""
+    print(f"\nfrontier: WaitForIdle by its buffer ({len(calls)} calls), and the others of the table")
     entrants = [Entrant(f"WaitForIdle({b:g})", ours(b), "ours") for b in BUFFERS]
     line = [(e.name, e.group, t) for e, t in zip(entrants, compare(calls, entrants, USUAL), strict=True)]
     points = [*line, *(p for p in points if p[1] != "ours")]
     print(report.frontier([(name, tally) for name, _, tally in points]))
-    print("\nby endpointer")
-    for judge in EYES:
-        print(f"-- {judge.name}")
-        pair = (Entrant("WaitForIdle(1.0)", ours(1.0), "ours"), Entrant("silence 1 s", timer(1.0), "timer"))
-        for entrant, tally in zip(pair, compare(calls, pair, judge), strict=True):
-            print(report.row(entrant.name, tally), flush=True)
     return points
+
+
+def show_pair(title: str, calls: Sequence[Call], judge: Judge | NoJudge) -> None:
+    print(f"-- {title}")
+    pair = (Entrant("WaitForIdle(1.0)", ours(1.0), "ours"), Entrant("silence 1 s", timer(1.0), "timer"))
+    for entrant, tally in zip(pair, compare(calls, pair, judge), strict=True):
+        print(report.row(entrant.name, tally), flush=True)
+
+
+def show_talkative(seed: int, number: int) -> None:
+    """Nobody has measured how much people say to an agent that works underneath."""
+    print("\nby how often the caller goes on at once after a statement of the agent's")
+    for responds in TALKATIVE:
+        calls = [draw(seed, n, responds=responds) for n in range(number)]
+        show_pair(f"{responds:.0%}" + (", as above" if responds == RESPONDS else ""), calls, USUAL)
 
 
 def _count(text: str) -> int:

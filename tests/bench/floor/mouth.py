@@ -17,6 +17,8 @@ from voice.events import Event, ReplySettled, SpeakingEnded, SpeakingPaused, Spe
 
 WORD = 0.4
 """Seconds a word takes."""
+ASKS = 6
+"""Words of the question at the end of an utterance."""
 SYNTHESIS = 0.15
 """Seconds from a text to its first audio."""
 
@@ -79,7 +81,7 @@ class Mouth:
         """When the agent last fell silent at the ear."""
         self._forewarned = False
         """The caller was told that more comes than the reply."""
-        self._held = False
+        self._held = self._nods = False
         self._taker = False
         self._timer: Timer | None = None
         self._wake: Timer | None = None
@@ -89,6 +91,13 @@ class Mouth:
     @property
     def current(self) -> Utterance | None:
         return self.queue[0] if self.queue else None
+
+    def asking(self, utterance: Utterance) -> bool:
+        """The question in which it ends is being heard."""
+        heard = utterance.heard
+        if utterance.audible:
+            heard += int((self._time.now - self._from) / WORD)
+        return utterance.question and utterance.started is not None and heard > len(utterance.words) - ASKS
 
     @property
     def held(self) -> bool:
@@ -119,13 +128,13 @@ class Mouth:
         if (current := self.current) and not current.exempt:
             self.cut([u for u in self.queue if not u.exempt], by)
 
-    def hold(self, held: bool, taker: bool) -> None:
-        if (held, taker) == (self._held, self._taker):
+    def hold(self, held: bool, taker: bool, nods: bool = False) -> None:
+        if (held, taker, nods) == (self._held, self._taker, self._nods):
             return
         if held and not self._held:
             for utterance in self.queue:
                 utterance.exempt = utterance.exempt and not utterance.begun
-        self._held, self._taker = held, taker
+        self._held, self._taker, self._nods = held, taker, nods
         self.govern()
 
     def cut(self, utterances: list[Utterance], by: str) -> None:
@@ -154,7 +163,7 @@ class Mouth:
         current = self.current
         if current is None or current.cut_by is not None:
             return
-        if not self._held or current.exempt:
+        if not self._held or current.exempt or (self._nods and current.begun):
             self._play(current)
         elif self._taker:
             self.interrupt("caller")

@@ -11,7 +11,7 @@ NAME = 24
 LEGEND = """\
 M1     collision: the caller speaks at the delivery's first sample, or begins within 300 ms of it
 M2     false idle: that sample falls into a pause within the caller's turn
-races  that sample comes before a reply that is owed;  ask: share of the openers ("I have something for you") that collide
+races  that sample comes before a reply that is owed;  ask: openers ("I have something for you") that collide
 wait   seconds from a result's arrival to its first sample;  late: over max_wait and a turn (45 s);  never: not begun
 M3     from the moment the policy allowed it to the command to speak (synthesis 150 ms and line 50 ms come on top)
 M4     the caller takes the floor: until the agent is silent at their ear;  yield: within 2 s;

@@ -111,7 +111,7 @@ class Room:
         self._floor_alarm = Alarm(self.time, self.floor.deadline, self._expire)
         self._events: list[Event] = []
         self._pumping = False
-        self._takers = False
+        self._takers = self._nods = False
         self._stated_at = float("-inf")
         self._reply: Utterance | None = None
         self._replies = 0
@@ -250,20 +250,23 @@ class Room:
     def _react(self, event: Event, before: FloorView) -> None:
         match event:
             case SpeechStarted():
+                self._nods = False
                 self.ear.answering = self._answers(before)
             case WordsHeard(_, text):
                 self._hearing_words = True
+                goes_on = self._nods and not takes_floor(text)
+                self._nods = self.ear.sure and not self.ear.answering and (goes_on or is_backchannel(text))
                 if self._ours and not self._takers and self._counts(text):
                     self._takers = True
                     self.mouth.interrupt("caller")
             case TurnEnded(turn):
-                self._takers = self._hearing_words = False
+                self._takers = self._nods = self._hearing_words = False
                 if self._ours and (self.policy.give_way.pauses or self._overlapped(turn)):
                     self.mouth.interrupt("caller")
                 elif self.policy.give_way.resume is not None and self.mouth.held:
                     self._reconsider(True)
             case TurnDropped():
-                self._takers = self._hearing_words = False
+                self._takers = self._nods = self._hearing_words = False
             case _:
                 pass
         self._govern()
@@ -282,13 +285,13 @@ class Room:
             return True
         current = self.mouth.current
         if current is not None:
-            return current.started is not None and current.question
+            return self.mouth.asking(current)
         return before.state is not FloorState.AGENT_OWES and self.now >= self._stated_at + AFTERMATH
 
     def _govern(self) -> None:
         if self._ours:
             held = self.floor.view.blocker in (_HOLDS if self.policy.give_way.pauses else _HOLDS[:1])
-            self.mouth.hold(held, self._takers and held)
+            self.mouth.hold(held, self._takers and held, held and self._nods)
 
     def _overlapped(self, turn: Turn) -> bool:
         current = self.mouth.current

@@ -41,12 +41,16 @@ def timer(seconds: float) -> Make:
 
 OURS = (
     Entrant("WaitForIdle(1.0)", ours(1.0), "ours"),
-    Entrant("  read out, not folded", lambda: Ours(WaitForIdle(buffer=1.0), agent=False), "ours"),
+    Entrant("  read out verbatim", lambda: Ours(WaitForIdle(buffer=1.0), agent=False), "ours"),
+    Entrant("  max_wait=None", lambda: Ours(WaitForIdle(buffer=1.0, max_wait=None)), "ours"),
     Entrant("Queued(1.0)", lambda: Ours(Queued(buffer=1.0)), "ours"),
     Entrant("Immediate", lambda: Ours(Immediate(), agent=False), "ours"),
 )
 TIMERS = tuple(Entrant(f"silence {s:g} s", timer(s), "timer") for s in (0.0, 0.5, 1.0, 1.5, 3.0))
+POLITE = Entrant("silence 1 s, after reply", lambda: Silence(1.0, queues=True), "rival")
+"""A timer that lets a reply that is being made go first."""
 RIVALS = (
+    POLITE,
     Entrant("RoomKit WaitForIdle", lambda: SleepOnIdle(), "rival"),
     Entrant("RoomKit Queued", lambda: SleepOnIdle(merges=True), "rival"),
     Entrant(

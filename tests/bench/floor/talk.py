@@ -205,15 +205,15 @@ DIPS_EVERY = 6.0
 DIP = Quantiles(0.09, 0.2, 0.26, 0.4, 0.03)
 
 
-def draw(seed: int, number: int, results: int = RESULTS, length: float = CALL) -> Call:
-    """Call `number` of the run `seed`."""
+def draw(seed: int, number: int, results: int = RESULTS, length: float = CALL, responds: float = RESPONDS) -> Call:
+    """Call `number` of the run `seed`; `responds`: how talkative the caller is, see `RESPONDS`."""
     rng = np.random.default_rng([seed, number])
     share = _pick(rng.random(), NOISE)
     return Call(
         turns=_turns(rng, 90),
         replies=_replies(rng, 60),
-        on_reply=_reactions(rng, 60),
-        on_result=_reactions(rng, results * 4),
+        on_reply=_reactions(rng, 60, responds),
+        on_result=_reactions(rng, results * 4, responds),
         results=_results(rng, results, length),
         noises=_noises(rng, share, length),
         senses=_senses(rng, 250, share),
@@ -260,12 +260,12 @@ def _replies(rng: np.random.Generator, rows: int) -> list[ReplyPlan]:
     ]
 
 
-def _reactions(rng: np.random.Generator, rows: int) -> list[Response]:
+def _reactions(rng: np.random.Generator, rows: int, willing: float) -> list[Response]:
     barges, where = rng.random(rows) < BARGES, rng.uniform(0.15, 0.9, rows)
     early, by = rng.random(rows) < EARLY, OVERLAP.at(rng.random(rows))
     gaps, lapses = GAP.at(rng.random(rows)), LAPSE.at(rng.random(rows))
     patience = PATIENCE.at(rng.random(rows))
-    responds, acknowledges = rng.random(rows) < RESPONDS, rng.random(rows) < ACKNOWLEDGES
+    responds, acknowledges = rng.random(rows) < willing, rng.random(rows) < ACKNOWLEDGES
     apart, heard = rng.random(4 * rows).tolist(), rng.random(4 * rows).tolist()
     murmurs = BACKCHANNEL.at(rng.random(4 * rows))
     made = []
