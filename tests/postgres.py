@@ -35,6 +35,14 @@ QUOTED = "sotto%20voce%3A%2050%25%20%26%20more"
 PATIENCE = 30.0
 """Seconds a server may take to start or to stop."""
 
+_WATCHED = """
+exec 3<&0
+{ read -r over <&3 || kill -QUIT $$; } &
+exec 3<&- 0</dev/null
+exec "$@"
+"""
+"""Ends the server when whoever started it dies without a word (kill -9): then its standard input is closed."""
+
 
 def binaries() -> Path | None:
     """The directory of PostgreSQL's programs; None where there is none."""
@@ -130,9 +138,15 @@ class Server:
         until = time.monotonic() + PATIENCE
         while True:
             with self._log.open("ab") as log:
-                command = [str(self._bin / "postgres"), "-D", str(self._data), *options]
+                command = ["sh", "-c", _WATCHED, "sh", str(self._bin / "postgres"), "-D", str(self._data), *options]
                 self._process = subprocess.Popen(
-                    command, cwd=self._data, stdout=log, stderr=log, start_new_session=True, **self._as
+                    command,
+                    cwd=self._data,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    **self._as,
                 )
             while self._process.poll() is None:
                 with contextlib.suppress(OperationalError):
@@ -140,6 +154,7 @@ class Server:
                     return
                 self._in_time(until, "start")
             # Killed a moment ago: what is left of it must go first.
+            _let_go(self._process)
             self._in_time(until, "start")
 
     def stop(self) -> None:
@@ -213,6 +228,8 @@ class Server:
             process.kill()
             process.wait()
             raise RuntimeError(f"the server did not stop within {PATIENCE:g} s: {self._log.read_text()}") from None
+        finally:
+            _let_go(process)
 
     def _in_time(self, until: float, what: str) -> None:
         if time.monotonic() > until:
@@ -229,6 +246,14 @@ def server() -> Iterator[Server]:
             yield one
         finally:
             one.stop()
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    """It is over: nobody needs to watch over it any more."""
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(b"\n")
+            process.stdin.close()
 
 
 def _free_port() -> int:
