@@ -10,17 +10,32 @@ from delivery import Status
 from orchestration import Runtime
 from orchestration.room import Room
 from tests.scenarios.scenes import house
-from tests.voice.doubles import FakeLeg, Recognizer, Synthesizer, Vad, quiet, sleep_until
+from tests.voice.doubles import (
+    WORD_FRAMES,
+    FakeLeg,
+    Recognizer,
+    Synthesizer,
+    Vad,
+    number,
+    quiet,
+    sleep_until,
+    sound,
+    spoken,
+)
 from voice.cascade import CascadeChannel
 from voice.clock import run
 from voice.events import Event
 from voice.floor import FloorChanged, FloorState
+from voice.stt.recognizer import Hints
 
 ROOM = "phone"
 WORD = 0.3
 """Seconds that a word of the doubles takes."""
 BREATH = 0.06
 """Seconds between two words: without them a voice would sound like a steady noise."""
+
+
+GRAMMAR = "#JSGF V1.0; grammar g; public <s> = what time is it;"
 
 
 class Phone:
@@ -56,11 +71,15 @@ class Phone:
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def say(self, text: str) -> tuple[float, float]:
-        """Speak, with a breath between the words as people have; returns when it began and ended."""
+    async def say(self, text: str, *, flat: bool = False) -> tuple[float, float]:
+        """Speak, with a breath between the words as people have; returns when it began and ended.
+
+        `flat`: without any change of loudness.
+        """
         begun = self.now
         for word in text.split():
-            await self.leg.say(word, BREATH)
+            frames = [sound(number(word), last) for last in (False,) * (WORD_FRAMES - 1) + (True,)]
+            await self.leg.play([*(frames if flat else spoken(word)), *quiet(BREATH)])
         return begun, self.now - BREATH
 
     async def listen(self, seconds: float) -> None:
@@ -97,11 +116,13 @@ class Phone:
 def dial(
     script: Callable[[Phone], Awaitable[None]], *, stt: Recognizer | None = None, grammar: bool = False, **leg: Any
 ) -> None:
-    """Play a call over the phone; `leg` goes to `FakeLeg`."""
+    """Play a call over the phone; `leg` goes to `FakeLeg`. `grammar`: only some sentences are expected."""
 
     async def main() -> None:
+        hints = Hints(grammar=GRAMMAR) if grammar else Hints()
+
         def channel(_: Room) -> CascadeChannel:
-            return CascadeChannel(stt=stt or Recognizer(), tts=Synthesizer(), vad=Vad())
+            return CascadeChannel(stt=stt or Recognizer(), tts=Synthesizer(), vad=Vad(), hints=hints)
 
         orchestration = house().orchestration
         async with Runtime(orchestration=orchestration, state=None, channels=channel) as runtime:

@@ -10,7 +10,7 @@ from delivery import Queued, Status, Strategy, WaitForIdle
 from orchestration.simulation import SimulatedCall
 from tests.scenarios.phone import ROOM, Phone, dial, sleep_until
 from tests.scenarios.scenes import check_manners, house, near, play, said, statuses
-from tests.voice.doubles import noise, quiet
+from tests.voice.doubles import Recognizer, noise, quiet
 from voice.events import Deafness
 from voice.floor import Blocker, FloorState
 from voice.leg import Hearing
@@ -294,6 +294,19 @@ def test_d10_forty_seconds_of_noise_on_a_real_cascade() -> None:
         assert await phone.statuses() == [Status.HEARD]
 
     dial(script)
+
+
+def test_d10_a_flat_voice_whose_words_fit_no_grammar_is_no_noise() -> None:
+    async def script(phone: Phone) -> None:
+        talk = asyncio.create_task(phone.say("compare postgres and sqlite " * 8, flat=True))
+        await sleep_until(1.0)
+        await phone.runtime.deliver(ROOM, "boat", strategy=WaitForIdle(buffer=0.0))
+        _, stopped = await talk
+        assert stopped > 11
+        assert await phone.hears("boat") > stopped
+        assert await phone.statuses() == [Status.HEARD]
+
+    dial(script, stt=Recognizer(rejected=True, confidence=0.1), grammar=True)
 
 
 def test_d10_a_voice_is_heard_through_the_noise() -> None:

@@ -219,15 +219,17 @@ async def third(topic: str, context: Context) -> str:
     return f"{topic} drift."
 
 
-STORED = {"Entry", "Delivery", "Task", "TaskResult", "_Kept"}
-"""What ledger and engine keep of each task for good, here in memory instead of in a database."""
+STORED = {"Entry", "Delivery", "Task", "TaskResult", "_Kept", "StatusEntry"}
+"""What ledger, engine and status bus keep of each task for good, here in memory instead of in a database."""
 
 
 def census() -> Counter[str]:
     """How many objects of ours there are, by class."""
     gc.collect()
     kinds = (type(each) for each in gc.get_objects())
-    return Counter(k.__name__ for k in kinds if str(k.__module__).split(".")[0] in ("voice", "delivery", "orchestration"))
+    return Counter(
+        k.__name__ for k in kinds if str(k.__module__).split(".")[0] in ("voice", "delivery", "orchestration")
+    )
 
 
 def test_d21_three_hundred_delegations() -> None:
