@@ -25,7 +25,7 @@ from delivery.ledger import (
     RoomHeldError,
     Status,
 )
-from delivery.record import after, again, orphaned, read, same, unwanted, written
+from delivery.record import after, again, keepable, orphaned, read, same, unwanted, written
 
 log = logging.getLogger(__name__)
 
@@ -255,7 +255,7 @@ class SqliteLedger:
             if made is not None and made[0] != made[1]:
                 self._hints.tell(made[0].delivery.room)
 
-        made = await self.database.write(alter, then=told)
+        made = await self.database.write(alter, then=told) if keepable(id) else None
         return made[1].status if made else None
 
     async def entries(
@@ -263,11 +263,13 @@ class SqliteLedger:
     ) -> list[Entry]:
         """The room's deliveries in order of arrival (default: the open ones): the first `limit`, or the `newest`."""
         wanted = sorted(OPEN_STATUSES if statuses is None else set(statuses))
+        if not keepable(room):
+            return []
         return await self.database.read(lambda connection: _entries(connection, room, wanted, limit, newest))
 
     async def get(self, id: str) -> Entry | None:
         """One delivery, or None."""
-        return await self.database.read(lambda connection: _get(connection, id))
+        return await self.database.read(lambda connection: _get(connection, id)) if keepable(id) else None
 
     def subscribe(self, on_change: Callable[[str], None], *, moves: bool = True) -> Callable[[], None]:
         """Call `on_change(room)` in the loop after our own writes, `on_change("*")` after another process's."""

@@ -203,6 +203,17 @@ def test_what_was_heard_or_is_stale_or_waits_anyway_is_not_replayed(ledger: Ledg
     play(ledger, script)
 
 
+@pytest.mark.parametrize("id", ["", "half a \ud83d", "nothing\0"])
+def test_an_id_that_cannot_be_is_unknown(ledger: Ledger, id: str) -> None:
+    async def script(ledger: Ledger) -> None:
+        assert await ledger.get(id) is None
+        assert await ledger.cancel(id) is None
+        assert await ledger.replay(id) is None
+        assert await ledger.entries(id) == []
+
+    play(ledger, script)
+
+
 def test_cancel_and_replay_are_told_and_what_changes_nothing_is_not(ledger: Ledger) -> None:
     async def script(ledger: Ledger) -> None:
         await ledger.put(result())
