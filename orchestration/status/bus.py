@@ -225,9 +225,9 @@ class StatusBus:
         ahead = [entry for entry in writer.unwritten if chosen.matches(entry)]
         found = await self.backend.recent(n, chosen)
         known = {entry.id for entry in found}
-        if more := [entry for entry in ahead if entry.id not in known]:
-            found = sorted([*found, *more], key=lambda entry: entry.timestamp)
-        return found[-n:]
+        # They are written in order, perhaps some just now: what comes before one that was found is written, too.
+        written = max((place for place, entry in enumerate(ahead) if entry.id in known), default=-1)
+        return [*found, *ahead[written + 1 :]][-n:]
 
     async def recent_text(
         self,
