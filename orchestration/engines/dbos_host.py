@@ -10,12 +10,12 @@ block ours. Between the two only futures pass.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
@@ -29,9 +29,10 @@ from dbos import (
 )
 from dbos import error as dbos_error
 
-from orchestration.engines import dbos_tables
+from orchestration.engines import dbos_patience, dbos_tables
 from orchestration.engines.engine import EngineError
 from orchestration.engines.store import Bodies, Store
+from voice.clock import wall_time
 
 T = TypeVar("T")
 
@@ -55,6 +56,9 @@ _LEAVE = 5.0
 
 Record = Callable[[str, Any], Awaitable[None]]
 OPEN_STATES = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
+_ENDS = ["SUCCESS", "ERROR", "CANCELLED"]
+_AT_ONCE = 500
+"""Tasks that are deleted in one transaction: others wait for it in SQLite."""
 
 
 class Run(Protocol):
@@ -106,6 +110,8 @@ class DbosHost:
     def start(self) -> None:
         """Launch DBOS. Raises what DBOS and the store raise, and leaves nothing running."""
         _quieten()
+        dbos_patience.install()
+        dbos_patience.closing.clear()
         DbosHost._current = self
         self._thread.start()
         try:
@@ -121,8 +127,8 @@ class DbosHost:
         Those that had begun are `interrupted`: that was no crash, so it does not count.
         """
         try:
-            with contextlib.suppress(TimeoutError):
-                self.ask(self._settle(interrupted)).result()
+            self._settled(interrupted)
+            dbos_patience.closing.set()
             # Not on its own loop: its threads wait for that loop while this waits for them.
             DBOS.destroy()
         finally:
@@ -131,9 +137,22 @@ class DbosHost:
             self._store.close()
             DbosHost._current = None
 
+    def _settled(self, interrupted: Collection[str]) -> None:
+        try:
+            self.ask(self._settle(interrupted)).result()
+        except TimeoutError:
+            log.warning("the last of the tasks could not be written within %g s; they are run again", _LEAVE)
+        except Exception as error:  # the database is away: they count as begun, that is all
+            log.warning("the tasks that were interrupted could not be written: %s", error)
+
     def ask(self, question: Coroutine[Any, Any, T]) -> Future[T]:
-        """Have one of our coroutines run on `loop`."""
-        return asyncio.run_coroutine_threadsafe(question, self.loop)
+        """Have one of our coroutines run on `loop`. A database that is away is an error at once."""
+
+        async def impatient() -> T:
+            dbos_patience.patient.set(False)
+            return await question
+
+        return asyncio.run_coroutine_threadsafe(impatient(), self.loop)
 
     async def begin(self, id: str, room: str, written: Mapping[str, Any]) -> bool:
         """Keep a task and begin it. False: its id is known."""
@@ -199,8 +218,20 @@ class DbosHost:
         states = sorted(OPEN_STATES) if unfinished else None
         return await DBOS.list_workflows_async(user=room, status=states, limit=limit, sort_desc=True)
 
+    async def forget(self, older: float) -> int:
+        """Delete some of the tasks that ended so many seconds ago; returns how many."""
+        before = datetime.fromtimestamp(wall_time() - older, UTC).isoformat()
+        # Their steps go with them, and what is large of them.
+        found = await DBOS.list_workflows_async(
+            status=_ENDS, completed_before=before, limit=_AT_ONCE, load_input=False, load_output=False
+        )
+        if found:
+            await DBOS.delete_workflows_async([status.workflow_id for status in found])
+        return len(found)
+
     async def work(self, written: dict[str, Any]) -> Any:
         """The workflow: have the body run, and return its result."""
+        dbos_patience.patient.set(True)
         id = DBOS.workflow_id
         flow = asyncio.current_task()
         assert id is not None
@@ -286,6 +317,7 @@ class DbosHost:
         DBOS(config=self._config())
         if DBOS.application_version != VERSION:
             raise EngineError("this process runs DBOS for something else already, and it can run only once")
+        dbos_tables.quieten()
         try:
             DBOS.launch()
         except BaseException:

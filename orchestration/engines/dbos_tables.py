@@ -12,12 +12,25 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from dbos import _workflow_commands
 from dbos._core import execute_dequeued_workflow
 from dbos._dbos import _get_dbos_instance
 
 from orchestration.engines.store import CHANNEL
 
 WORKFLOW = "sottovoce.task"
+
+
+QUIET = 4.0
+"""Seconds between two looks of DBOS for what we never have: queued and delayed workflows, deadlines. It looks every
+second, which costs more than all else while nothing is to be done. Less than the 5 s after which PostgreSQL ends the
+session that holds DBOS's lock for it."""
+
+
+def quieten() -> None:
+    """Have DBOS look less often. To be called between its making and its launch."""
+    _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = QUIET
+    _get_dbos_instance()._registry.get_internal_queue()._polling_interval_sec = QUIET
 
 
 def take(executor: str, gone: Collection[str], lost: Collection[str], token: str, version: str) -> list[dict[str, Any]]:

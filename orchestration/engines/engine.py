@@ -129,6 +129,11 @@ class TaskEngine(Protocol):
         """A room's last `limit` tasks (of those `unfinished`), oldest first, of all processes."""
         ...
 
+    async def forget(self, older: float) -> int:
+        """Delete what is kept of tasks that ended more than `older` seconds ago; returns how many. Their ids are free
+        again. Several processes may do so."""
+        ...
+
     async def aclose(self) -> None:
         """Stop. Running tasks are interrupted, not ended: a durable engine's are resumed by who adopts them."""
         ...

@@ -21,13 +21,14 @@ class _Kept:
     steps: dict[str, Any] = field(default_factory=dict)
     progress: dict[str, str] = field(default_factory=dict)
     begins: int = 0
+    ended: float = 0.0
 
     async def record(self, key: str, value: Any) -> None:
         self.steps[key] = value
 
     def end(self, status: TaskStatus, result: TaskResult) -> None:
         if not self.status.terminal:
-            self.status, self.result = status, result
+            self.status, self.result, self.ended = status, result, asyncio.get_running_loop().time()
 
     def as_record(self) -> TaskRecord:
         return TaskRecord(self.task, self.status, self.result, {} if self.status.terminal else self.progress)
@@ -103,6 +104,15 @@ class MemoryEngine:
         if unfinished:
             records = [record for record in records if not record.status.terminal]
         return records[-limit:] if limit > 0 else []
+
+    async def forget(self, older: float) -> int:
+        """Forget the tasks that ended more than `older` seconds ago; returns how many."""
+        self._open_body()
+        before = asyncio.get_running_loop().time() - older
+        old = [id for id, kept in self._kept.items() if kept.status.terminal and kept.ended < before]
+        for id in old:
+            del self._kept[id]
+        return len(old)
 
     async def aclose(self) -> None:
         """Interrupt what runs and wait for it."""

@@ -89,9 +89,9 @@ def task_tools(runtime: Runtime, room_id: str) -> list[Tool]:
 
 def _told(standing: Standing) -> str:
     """How one task gets on."""
-    are = "are" if " and " in standing.label else "is"
     if standing.status is TaskStatus.QUEUED:
-        return f"{standing.task.input} waits for its turn: {standing.label} {are} busy."
+        return f"{standing.task.input} is still waiting for its turn with {standing.label}."
+    are = "are" if " and " in standing.label else "is"
     told = f"{standing.label} {are} still working on {standing.task.input}"
     parts = "; ".join(dict.fromkeys(standing.progress.values()))
     return f"{told}: {parts}." if parts else f"{told}."

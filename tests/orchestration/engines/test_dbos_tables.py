@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from dbos import DBOS
+from dbos import DBOS, _queue, _sys_db, _workflow_commands
 from dbos._core import execute_dequeued_workflow
 from dbos._dbos import _get_dbos_instance
 from dbos._schemas.system_database import SystemSchema
@@ -21,6 +21,13 @@ def test_the_words_for_where_a_workflow_stands_are_those_we_know() -> None:
     assert {status.value for status in WorkflowStatusString} == {
         *("PENDING", "SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED", "ENQUEUED", "DELAYED")
     }
+
+
+def test_dbos_looks_and_waits_by_the_names_we_change() -> None:
+    assert "_BACKGROUND_JOBS_INTERVAL_SEC" in inspect.getsource(_workflow_commands.background_jobs_thread)
+    assert "_polling_interval_sec" in inspect.getsource(_queue.queue_worker_thread)
+    assert "time.sleep(actual_backoff)" in inspect.getsource(_sys_db.db_retry)
+    assert 'thread_name_prefix="dbos-executor' in inspect.getsource(DBOS._launch)
 
 
 def test_a_claimed_workflow_is_run_from_its_status_under_the_token_of_the_claim() -> None:

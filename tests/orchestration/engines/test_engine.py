@@ -532,3 +532,22 @@ def test_many_tasks_at_once(engine: TaskEngine) -> None:
             assert (await ended(engine, f"t{n}")).result == TaskResult(str(2 * n))
 
     play(engine, script)
+
+
+def test_what_ended_long_ago_can_be_forgotten(engine: TaskEngine) -> None:
+    async def script(engine: TaskEngine) -> None:
+        bench = Bench()
+        bench.work["t0"] = bench.for_ever
+        await engine.open(bench, "one")
+        for n in range(4):
+            await engine.start(job(f"t{n}"))
+        for n in (1, 2, 3):
+            await ended(engine, f"t{n}")
+        assert await engine.forget(3600) == 0
+        await asyncio.sleep(0.01)
+        assert await engine.forget(-5) == 3
+        assert [record.task.id for record in await engine.tasks("lobby")] == ["t0"]
+        assert await engine.start(job("t1"))
+        assert (await ended(engine)).status is TaskStatus.DONE
+
+    play(engine, script)

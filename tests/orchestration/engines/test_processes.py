@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.orchestration.engines.player import Stage
+from tests.orchestration.engines.player import Player, Stage
 
 pytestmark = pytest.mark.crash
 
@@ -158,3 +159,15 @@ def test_progress_is_read_in_another_process(stage: Stage) -> None:
         assert two.ask("unfinished") == [["t1", "queued", {}]]
         assert two.ask("cancel", "t1")
         assert one.ask("unfinished") == []
+
+
+def test_several_that_begin_at_once_on_an_empty_store(stage: Stage) -> None:
+    begun = [Player(stage, str(n)) for n in range(4)]
+    with ExitStack() as stack:
+        players = [stack.enter_context(player) for player in begun]
+        for player in players:
+            player.say("start", f"t{player.id}", "first")
+        for player in players:
+            player._answer()
+        for player in players:
+            assert [players[0].ended(f"t{player.id}")[1]] == [f"first by {player.id}"]

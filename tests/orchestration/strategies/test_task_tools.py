@@ -11,8 +11,10 @@ from delivery import Status
 from delivery.desk import Refuse
 from delivery.ledger import OPEN_STATUSES
 from orchestration import Agent, HookContext, HookEvent, HookExecution, HookTrigger, Runtime, Supervisor
+from orchestration.engines.memory import MemoryEngine
 from orchestration.models.scripted import Intent, Scripted
 from orchestration.simulation import SimulatedCall, simulate
+from orchestration.slots import Slots
 from orchestration.workers import Context, FunctionWorker
 from voice.clock import run
 
@@ -190,6 +192,36 @@ def test_what_is_for_everybody_is_told_to_everybody() -> None:
         await bob.hears("slow is still working on planes")
         await bob.hears("planes fly high.")
         await ask(call, "what did you find", "planes fly high.")
+
+    play(script)
+
+
+def test_what_waits_for_its_turn_is_told_and_can_be_dropped() -> None:
+    async def script(call: SimulatedCall) -> None:
+        call.runtime.tasks._slots = Slots(1, 1)
+        await ask(call, "take your time planes", "on it.")
+        await ask(call, "take your time trains", "on it.")
+        await ask(call, "how is it going", "slow reads. trains is still waiting for its turn with slow.")
+        await ask(call, "forget it", "i dropped trains.")
+        await call.hears("planes fly high.")
+        await ask(call, "how is it going", "nothing is running")
+
+    play(script)
+
+
+def test_what_another_process_runs_is_told_and_can_be_dropped() -> None:
+    async def script(call: SimulatedCall) -> None:
+        task = await call.runtime.delegate(call.room, "slow", "planes")
+        await asyncio.sleep(1)
+        engine = call.runtime.tasks._engine
+        assert isinstance(engine, MemoryEngine)
+        engine._running[task.id].cancel()  # as the engine does when another process has taken it over
+        await asyncio.sleep(1)
+        assert call.runtime.tasks.running(call.room) == []
+        await engine.report(task.id, {"": "slow thinks"})
+        await ask(call, "how is it going", "slow is still working on planes: slow thinks.")
+        await ask(call, "forget it", "i dropped planes.")
+        await ask(call, "how is it going", "nothing is running")
 
     play(script)
 
