@@ -25,6 +25,7 @@ const BLOCKERS = {
   addressee_absent: () => "whoever asked for it does not hear",
   preparing: () => "its words are being made",
   retrying: () => "it failed and is tried again soon",
+  lapsed: () => "another server may have the room by now",
 };
 
 const SHORT = {
