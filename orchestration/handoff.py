@@ -125,7 +125,7 @@ class HandoffRules:
     `phase_map`: the phase that comes with an agent, or with "human" (else "handling" and "escalation").
     `allowed_transitions`: the phases that may follow on each phase (None: all); a phase that is not in it is outside
     the plan, and all phases of the plan may follow on it. `human`: whether "human" is a target. `supervisor_id` may
-    give away what another agent has. In one turn of the caller `max_depth` handoffs may happen, in `time_limit` seconds.
+    give away what another agent has. One turn of the caller has room for `max_depth` handoffs in `time_limit` seconds.
 
     Raises ValueError naming the field that is wrong.
     """
@@ -226,11 +226,14 @@ class HandoffRules:
                 request = HandoffRequest.parse(request)
             except ValueError as error:
                 return Rejection(RejectionCode.BAD_REQUEST, f"The arguments do not fit: {error}. Call it again.")
-        if state.active_agent_id not in (None, by) and by != self.supervisor_id:
-            done = f"{state.active_agent_id} has the conversation now, not you: stop here and say no more."
+        holder = "a person" if state.with_human else state.active_agent_id or by
+        if holder != by and by != self.supervisor_id:
+            done = f"Not you but {holder} has the conversation now: stop here and say no more."
             return Rejection(RejectionCode.NOT_ACTIVE, done)
         target = self.aliases.get(request.target, request.target)
         if target == HUMAN and self.human:
+            if state.with_human:
+                return Rejection(RejectionCode.SAME_AGENT, "A person has the conversation already: leave it to them.")
             phase = self.phase_map.get(HUMAN, str(ConversationPhase.ESCALATION))
             return self._given(state, by, None, phase, request, chain, timestamp)
         phase = request.next_phase or self._phase_of(target)

@@ -98,6 +98,6 @@ def _text(arguments: Mapping[str, Any], name: str, limit: int) -> str:
     if not isinstance(value, str):
         what = "it is missing" if value is None else f"{type(value).__name__} is no text"
         raise ValueError(f"{name}: {what}")
-    if not (text := made_speakable(value[: limit + 1])):
+    if not (text := made_speakable(value[: 2 * limit])):
         raise ValueError(f"{name}: it says nothing")
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -44,6 +44,11 @@ def thawed(value: Any) -> Any:
     return [thawed(each) for each in value] if isinstance(value, list) else value
 
 
+def storable(text: str) -> bool:
+    """Whether databases can hold it: no NUL, and no half of a surrogate pair."""
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text))
+
+
 class _Copying:
     """One copy under way, and what room is left for it: also what refers to itself or to one thing often is bounded."""
 
@@ -86,7 +91,7 @@ class _Copying:
 
     def _text(self, value: str, at: str) -> str:
         self._spend(len(value))
-        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value if not char.isascii()):
+        if not storable(value):
             raise ValueError(f"{at}: it holds characters that databases do not store (NUL, half pairs); remove them")
         return str(value)
 

@@ -15,7 +15,7 @@ from types import EllipsisType
 from typing import Any, Protocol, Self
 
 from orchestration.agent import valid_id
-from orchestration.plain import ReadOnly, plain, thawed
+from orchestration.plain import ReadOnly, plain, storable, thawed
 from orchestration.room import Room
 from voice.clock import wall_time
 
@@ -65,11 +65,11 @@ class PhaseTransition:
         object.__setattr__(self, "to_phase", valid_phase(self.to_phase, "to_phase"))
         agent_or_none(self.from_agent, "from_agent")
         agent_or_none(self.to_agent, "to_agent")
-        if not isinstance(self.reason, str) or len(self.reason) > MAX_REASON:
-            raise ValueError(f"reason: it must be text of at most {MAX_REASON} characters")
+        if not isinstance(self.reason, str) or len(self.reason) > MAX_REASON or not storable(self.reason):
+            raise ValueError(f"reason: it must be text of at most {MAX_REASON} characters, without NULs and half pairs")
         if not isinstance(self.timestamp, datetime) or self.timestamp.tzinfo is None:
             raise ValueError(f"timestamp: {self.timestamp!r:.60} is no time with a time zone; use datetime.now(UTC)")
-        if self.timestamp.tzinfo is not UTC:
+        if self.timestamp.tzinfo is not UTC or self.timestamp.fold:
             object.__setattr__(self, "timestamp", _utc(self.timestamp))
 
 
@@ -257,6 +257,6 @@ def _fields(data: object, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _utc(at: datetime) -> datetime:
     try:
-        return at.astimezone(UTC)
+        return at.astimezone(UTC).replace(fold=0)  # which UTC has none of, and no text tells
     except OverflowError:
         raise ValueError(f"timestamp: {at!r} is out of range") from None

@@ -64,3 +64,13 @@ def test_it_never_shows_more_than_its_size_nor_begins_with_a_tools_answer(size: 
     assert len(shown) <= size
     assert shown == messages[len(messages) - len(shown) :]
     assert not shown or shown[0].role is not Role.TOOL
+
+
+def test_a_fresh_window_has_the_same_size_and_nothing_in_it() -> None:
+    memory = SlidingWindowMemory(2)
+    memory.add(said("a"))
+    fresh = memory.fresh()
+    assert fresh.messages() == []
+    fresh.add(said("b"), said("c"), said("d"))
+    assert fresh.messages() == [said("c"), said("d")]
+    assert memory.messages() == [said("a")]
