@@ -13,7 +13,15 @@ from typing import Protocol
 from tests.bench.floor.eyes import LINE
 from tests.bench.floor.talk import Response
 from tests.bench.floor.timeline import Timeline, Timer
-from voice.events import Event, ReplySettled, SpeakingEnded, SpeakingPaused, SpeakingScheduled, SpeakingStarted
+from voice.events import (
+    Event,
+    ReplySettled,
+    SpeakingEnded,
+    SpeakingPaused,
+    SpeakingPlanned,
+    SpeakingScheduled,
+    SpeakingStarted,
+)
 
 WORD = 0.4
 """Seconds a word takes."""
@@ -122,6 +130,7 @@ class Mouth:
             self.queue.insert(0, utterance)
         else:
             self.queue.append(utterance)
+        self._feed(SpeakingPlanned(utterance.id))
         self.govern()
 
     def interrupt(self, by: str) -> None:
