@@ -46,7 +46,11 @@ def thawed(value: Any) -> Any:
 
 def storable(text: str) -> bool:
     """Whether databases can hold it: no NUL, and no half of a surrogate pair."""
-    return "\0" not in text and (text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 class _Copying:

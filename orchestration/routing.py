@@ -20,11 +20,14 @@ from orchestration.event import RoomEvent, known
 from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory, ChannelType
 from orchestration.state import ConversationState, agent_or_none, valid_agent, valid_phase
+from voice.clock import now
 
 log = logging.getLogger("sottovoce.routing")
 
 PATIENCE = 0.5
 """Seconds that a rule's `custom` may take, as a caller waits meanwhile; then the rule does not match."""
+ALL_PATIENCE = 2.0
+"""Seconds that all of them together may take for one event; what is asked after that has to know at once."""
 MAX_RULES = 1_000
 """Most rules of one router: they are looked through for every event that has no agent yet."""
 PRIORITY = -100
@@ -138,8 +141,10 @@ class RoutingRule:
         if not isinstance(self.priority, int) or isinstance(self.priority, bool):
             raise ValueError(f"priority: {self.priority!r:.60} is no whole number")
 
-    async def matches(self, event: RoomEvent, context: Any, state: ConversationState) -> bool:
-        """Whether its conditions hold. A `custom` that raises or takes longer than PATIENCE is logged: they do not."""
+    async def matches(
+        self, event: RoomEvent, context: Any, state: ConversationState, patience: float = PATIENCE
+    ) -> bool:
+        """Whether its conditions hold. A `custom` that raises, or takes more than `patience` s, is logged: no."""
         if not self.conditions.fits(event, state):
             return False
         custom = self.conditions.custom
@@ -148,7 +153,7 @@ class RoutingRule:
         try:
             answer = custom(event, context, state)
             if inspect.isawaitable(answer):
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(patience):
                     answer = await answer
             return bool(answer)
         except (Exception, asyncio.CancelledError) as error:
@@ -196,8 +201,10 @@ class ConversationRouter:
     async def _chosen(self, event: RoomEvent, state: ConversationState, agents: Collection[str], context: Any) -> Route:
         if kept := affinity(state, agents):
             return Route(kept, Via.AFFINITY)
+        end = now() + ALL_PATIENCE
         for rule in self.rules:
-            if rule.agent_id in agents and await rule.matches(event, context, state):
+            patience = min(PATIENCE, max(0.0, end - now()))
+            if rule.agent_id in agents and await rule.matches(event, context, state, patience):
                 return Route(rule.agent_id, Via.RULE)
         if state.with_human:
             return Route(None, Via.HUMAN)

@@ -20,7 +20,7 @@ from orchestration import (
     RoutingConditions,
     RoutingRule,
 )
-from orchestration.routing import MAX_RULES, PATIENCE, Via
+from orchestration.routing import ALL_PATIENCE, MAX_RULES, PATIENCE, Via
 from tests.orchestration.test_event import event
 from voice.clock import now, run
 
@@ -194,6 +194,20 @@ def test_a_condition_that_fails_costs_only_its_own_rule(custom: Any, caplog: pyt
     assert route == Route("agent-support", Via.RULE)
     assert took == (PATIENCE if custom is stalls else 0)
     assert [record.getMessage()[:37] for record in caplog.records] == ["the rule for agent-billing: its condi"]
+
+
+def test_many_conditions_that_stall_hold_a_caller_up_no_longer_than_a_few(caplog: pytest.LogCaptureFixture) -> None:
+    async def quick(*_: Any) -> bool:
+        return True
+
+    router = ConversationRouter([*[rule("agent-billing", custom=stalls)] * 50, rule("agent-support", custom=quick)])
+
+    async def main() -> tuple[Route | None, float]:
+        began = now()
+        return await router.route(event(), ConversationState(), agents=TEAM), now() - began
+
+    assert run(main()) == (Route("agent-support", Via.RULE), ALL_PATIENCE)
+    assert len(caplog.records) == 50
 
 
 def test_whoever_waits_for_a_route_can_be_cancelled() -> None:
