@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delivery.ledger import OnInterrupt, Status
@@ -70,6 +70,11 @@ class Call:
                 assert not self.crowd.heard_twice(id)
 
 
+EXAMPLES = settings.default.max_examples * 6 // 10
+"""A whole call takes three times as long as a room without a runtime."""
+
+
+@settings(max_examples=EXAMPLES)
 @given(STEPS, st.sampled_from([0.0, 0.15]), st.sampled_from([0.0, 0.4, 2.0]), st.sampled_from([0.0, 0.3]))
 def test_promises(steps: list[tuple[float, Any]], jitter: float, thinking: float, tts_delay: float) -> None:
     async def main() -> None:
