@@ -248,3 +248,19 @@ async def until(told: list[str], number: int) -> None:
         while len(told) < number:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.02)
+
+
+def test_a_newer_releases_tables_are_left_alone(shared: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with opened(shared) as backend:
+            await backend.append([entry(1)])
+        older = shared.made()
+        with monkeypatch.context() as patch:
+            patch.setattr(f"orchestration.status.{shared.kind}._VERSIONS", [])
+            with pytest.raises(LedgerError, match="its status are in format 1, this release knows 0"):
+                await older.open()
+        await older.open()
+        assert ids(await older.recent(9, EVERY)) == ["e1"]
+        await older.aclose()
+
+    shared.play(main())

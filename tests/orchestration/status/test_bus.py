@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -680,3 +680,63 @@ def test_processes_that_share_a_store_tell_each_other(shared: Store) -> None:
             assert seen[2].detail == "again"
 
     shared.play(main())
+
+
+def test_a_subscription_that_comes_too_late_is_refused_and_watches_nothing() -> None:
+    class Slow(InMemoryStatusBackend):
+        stopped = 0
+
+        async def watch(self, tell: Callable[[Sequence[StatusEntry]], None]) -> Callable[[], None]:
+            await asyncio.sleep(1)
+
+            def stop() -> None:
+                self.stopped += 1
+
+            return stop
+
+    backend = Slow()
+
+    async def main() -> None:
+        bus = StatusBus(backend)
+        await bus.open()
+        subscribing = asyncio.create_task(bus.subscribe(print))
+        await asyncio.sleep(0.5)
+        await bus.aclose()
+        with pytest.raises(StatusError, match="not open"):
+            await subscribing
+        assert backend.stopped == 1
+
+    run(main())
+
+
+def test_what_stops_a_subscription_may_be_called_when_all_is_over() -> None:
+    async def main() -> Callable[[], None]:
+        async with StatusBus() as bus:
+            return await bus.subscribe(print)
+
+    stop = run(main())
+    stop()
+    assert stop() is None
+
+
+def test_stores_are_watched_only_while_somebody_is_subscribed() -> None:
+    class Watched(InMemoryStatusBackend):
+        log: ClassVar[list[str]] = []
+
+        async def watch(self, tell: Callable[[Sequence[StatusEntry]], None]) -> Callable[[], None]:
+            self.log.append("watch")
+            return lambda: self.log.append("stop")
+
+    backend = Watched()
+
+    async def script(bus: StatusBus) -> None:
+        for _ in range(2):
+            stops = [await bus.subscribe(print, room=room) for room in ("lobby", "lobby", None)]
+            for stop in stops:
+                assert backend.log[-1] == "watch"
+                stop()
+            assert backend.log[-1] == "stop"
+        await bus.subscribe(print)
+
+    play(script, backend)
+    assert backend.log == ["watch", "stop"] * 3
