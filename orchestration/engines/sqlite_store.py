@@ -107,7 +107,7 @@ class Connection(sqlite3.Connection):
             raise
 
     def _log_ahead(self) -> None:
-        """Switch to WAL. Of several processes that do so at once on a new file, SQLite lets none wait: they try again."""
+        """Switch to WAL. SQLite lets nobody wait for that: of several processes at a new file all but one try again."""
         for left in reversed(range(_TRIES)):
             try:
                 self.execute("PRAGMA journal_mode = WAL")

@@ -1,7 +1,7 @@
 """A process with a durable engine that does what it is told, one JSON line at a time: for tests that kill it.
 
 A task's input is a list of steps by name. Each is noted when its work begins; `hold` then waits until the file
-`release` is there, and the word `stay` is no step: it waits for ever.
+`release` is there. The words `stay` and `rest` are no steps: the one waits for ever, the other for that file.
 """
 
 from __future__ import annotations
@@ -160,7 +160,8 @@ class Playing:
         try:
             done = [await self.step(task, steps, name) for name in task.input.split()]
         except BaseException as error:
-            cancelled = isinstance(error, asyncio.CancelledError)
+            running = asyncio.current_task()
+            cancelled = isinstance(error, asyncio.CancelledError) and running is not None and running.cancelling()
             self.note(task.id, "cancelled" if cancelled else f"{type(error).__name__}: {error}")
             raise
         self.note(task.id, "ended")
@@ -177,6 +178,11 @@ class Playing:
             self.note(task.id, name)
             self.note(task.id, f"begun {steps.begins}")
             await asyncio.get_running_loop().create_future()
+        if name == "rest":
+            self.note(task.id, name)
+            while not (self.directory / "release").exists():
+                await asyncio.sleep(0.002)
+            return name
         return " by ".join(await steps.step(name, work))
 
 

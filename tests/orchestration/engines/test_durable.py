@@ -13,8 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from delivery.ledger import Status
+from delivery.memory import MemoryLedger
+from delivery.strategies import WaitForIdle
 from orchestration.engines.durable import DurableEngine
 from orchestration.engines.engine import EngineError, Steps, Task, TaskRecord, TaskResult, TaskStatus
+from orchestration.tasks import Tasks, delivery_of
+from orchestration.workers import Context, FunctionWorker
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 20.0
@@ -214,6 +219,45 @@ def test_an_opening_nobody_waits_for_any_more_leaves_nothing(tmp_path: Path) -> 
         await engine.open(body, "one")
         await engine.start(Task("t1", "lobby", "analyst", "x"))
         await ended(engine, "t1")
+
+    play(DurableEngine.in_file(tmp_path / "tasks.db"), script)
+
+
+def test_a_task_given_up_is_told_once_and_by_one(tmp_path: Path) -> None:
+    """Each of ten processes that began it died of it; the next one tells the caller, and nobody after that."""
+    ledger = MemoryLedger()
+
+    async def script(engine: DurableEngine) -> None:
+        async def job(input: str, context: Context) -> None:
+            begun.set()
+            await asyncio.get_running_loop().create_future()
+
+        async def open_tasks(process: str) -> Tasks:
+            tasks = Tasks(engine, ledger, lambda news: None)
+            tasks.register(FunctionWorker("analyst", job, "Analyst"))
+            await tasks.open(process)
+            return tasks
+
+        begun = asyncio.Event()
+        await ledger.open()
+        tasks = await open_tasks("one")
+        task = await tasks.start("lobby", "analyst", "boats", strategy=WaitForIdle(), caller="ann")
+        await begun.wait()
+        await tasks.aclose()
+        database = sqlite3.connect(tmp_path / "tasks.db", isolation_level=None)
+        database.execute("UPDATE workflow_status SET recovery_attempts = 10")
+        database.close()
+        for process, gone in (("two", "one"), ("three", "two")):
+            tasks = await open_tasks(process)
+            await tasks.adopt({"one", gone})
+            record = await ended(engine, task.id)
+            assert record.status is TaskStatus.FAILED
+            assert record.result is not None
+            assert (record.result.error or "").startswith("given up: begun 10 times")
+            await tasks.aclose()
+        (entry,) = await ledger.entries("lobby", list(Status))
+        assert (entry.delivery.id, entry.delivery.to) == (delivery_of(task.id), "ann")
+        assert entry.delivery.content == "I am sorry, Analyst could not finish what you asked for."
 
     play(DurableEngine.in_file(tmp_path / "tasks.db"), script)
 

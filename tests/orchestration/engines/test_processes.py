@@ -72,23 +72,42 @@ def test_one_that_dies_as_soon_as_it_has_adopted_is_adopted_from_in_turn(stage: 
 
 def test_a_stopped_one_that_goes_on_changes_nothing(stage: Stage) -> None:
     with stage.player("one") as one, stage.player("two") as two:
-        for id in ("t1", "t2"):
+        held = [f"t{n}" for n in (1, 2, *range(4, 12))]
+        for id in held:
             one.ask("start", id, "first hold third")
             stage.wait_for("one", id, "hold")
         one.ask("start", "t3", "first stay")
         stage.wait_for("one", "t3", "stay")
         one.stop()
-        assert two.ask("adopt", "one") == 3
+        assert two.ask("adopt", "one") == 1 + len(held)
         stage.wait_for("two", "t1", "hold")
         stage.release()
         assert two.ended("t1") == ["done", "first by one, hold by two, third by two", None]
         one.cont()
-        for id in ("t1", "t2", "t3"):
+        for id in (*held, "t3"):
             stage.wait_for("one", id, "cancelled")
         assert two.ended("t2")[0] == "done"
         assert one.ended("t1") == ["done", "first by one, hold by two, third by two", None]
         assert one.ask("get", "t3")[0] == "running"
         assert [what for player, _, what in stage.noted() if player == "one"].count("ended") == 0
+
+
+def test_a_stopped_one_that_goes_on_begins_no_step_of_what_is_anothers_now(stage: Stage) -> None:
+    ids = [f"t{n}" for n in range(8)]
+    with stage.player("one") as one, stage.player("two") as two:
+        for id in ids:
+            one.ask("start", id, "first rest third")
+        for id in ids:
+            stage.wait_for("one", id, "rest")
+        one.stop()
+        assert two.ask("adopt", "one") == len(ids)
+        stage.release()
+        for id in ids:
+            assert two.ended(id) == ["done", "first by one, rest, third by two", None]
+        one.cont()
+        for id in ids:
+            stage.wait_for("one", id, "cancelled")
+        assert [task for player, task, what in stage.noted() if (player, what) == ("one", "third")] == []
 
 
 def test_a_stopped_one_may_get_its_task_back(stage: Stage) -> None:
