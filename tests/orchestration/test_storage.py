@@ -16,6 +16,9 @@ from orchestration.engines.durable import DurableEngine
 from orchestration.engines.memory import MemoryEngine
 from orchestration.identity import NameTakenError, SqliteIdentities
 from orchestration.identity_postgres import PostgresIdentities
+from orchestration.status import InMemoryStatusBackend
+from orchestration.status.postgres import PostgresStatusBackend
+from orchestration.status.sqlite import SqliteStatusBackend
 from orchestration.storage import StorageError, at_url, in_directory, in_memory, storage
 from voice.simulated import SimulatedChannel
 
@@ -24,7 +27,9 @@ def test_in_memory_nothing_is_shared() -> None:
     one, other = in_memory(), in_memory()
     assert isinstance(one.ledger, MemoryLedger)
     assert isinstance(one.engine, MemoryEngine)
+    assert isinstance(one.status, InMemoryStatusBackend)
     assert one.ledger is not other.ledger
+    assert one.status is not other.status
 
 
 def test_in_a_directory_that_is_made_everything_is_kept(tmp_path: Path) -> None:
@@ -33,6 +38,7 @@ def test_in_a_directory_that_is_made_everything_is_kept(tmp_path: Path) -> None:
     assert isinstance(parts.ledger, SqliteLedger)
     assert isinstance(parts.engine, DurableEngine)
     assert isinstance(parts.identities, SqliteIdentities)
+    assert isinstance(parts.status, SqliteStatusBackend)
     in_directory(tmp_path / "deep" / "state")
 
 
@@ -56,6 +62,7 @@ def test_at_a_url_everything_is_in_one_database() -> None:
     assert isinstance(parts.ledger, PostgresLedger)
     assert isinstance(parts.engine, DurableEngine)
     assert isinstance(parts.identities, PostgresIdentities)
+    assert isinstance(parts.status, PostgresStatusBackend)
     assert parts.engine.name == "postgres"
 
 
