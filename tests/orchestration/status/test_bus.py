@@ -740,3 +740,35 @@ def test_stores_are_watched_only_while_somebody_is_subscribed() -> None:
 
     play(script, backend)
     assert backend.log == ["watch", "stop"] * 3
+
+
+def test_the_first_is_written_at_once_and_a_stream_in_shares() -> None:
+    backend = Sick()
+
+    async def script(bus: StatusBus) -> None:
+        post(bus, "first")
+        await asyncio.sleep(0.001)
+        assert backend.appended == [1]
+        for n in range(100):
+            post(bus, f"{n}")
+            await asyncio.sleep(0.01)
+        assert len(backend.appended) <= 2 + 1.0 / EVERY
+        await asyncio.sleep(EVERY)
+        assert sum(backend.appended) == 101
+
+    play(script, backend)
+
+
+def test_a_burst_leaves_others_their_turns() -> None:
+    async def script(bus: StatusBus) -> None:
+        seen: list[str] = []
+        turns: list[int] = []
+        await bus.subscribe(lambda entry: seen.append(entry.detail))
+        for n in range(QUEUE):
+            post(bus, f"{n}")
+        while len(seen) < QUEUE:
+            turns.append(len(seen))
+            await asyncio.sleep(0)
+        assert max(later - earlier for earlier, later in zip(turns, turns[1:], strict=False)) <= 2
+
+    play(script)
