@@ -31,6 +31,7 @@ from dbos import error as dbos_error
 
 from orchestration.engines import dbos_patience, dbos_tables
 from orchestration.engines.engine import EngineError
+from orchestration.engines.steps import Check
 from orchestration.engines.store import Bodies, Store
 from voice.clock import wall_time
 
@@ -65,7 +66,7 @@ class Run(Protocol):
     """Runs a task's body on the house's loop; called in DBOS's thread. The future is done when the body has let go."""
 
     def __call__(
-        self, written: Mapping[str, Any], recorded: Mapping[str, Any], record: Record, begins: int
+        self, written: Mapping[str, Any], recorded: Mapping[str, Any], record: Record, begins: int, check: Check
     ) -> Future[Any]: ...
 
 
@@ -248,14 +249,20 @@ class DbosHost:
                 try:
                     await asyncio.wrap_future(kept)
                 except (dbos_error.DBOSWorkflowCancelledError, dbos_error.DBOSWorkflowConflictIDError):
-                    # Cancelled a moment ago, or another process's now; the body must not take that for a failure.
-                    self._lost.add(id)
-                    raise asyncio.CancelledError from None
+                    await self._interrupted(id)
 
+            async def check() -> None:
+                asked = asyncio.to_thread(dbos_tables.owner, id)
+                if await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self.loop)) != token:
+                    await self._interrupted(id)
+
+            token = dbos_tables.token()
             if id in self._dropped:
                 raise asyncio.CancelledError
             self._bodies.add(id)
-            result = await asyncio.wrap_future(self._run(dict(written), recorded, record, self._begins.pop(id, 1)))
+            result = await asyncio.wrap_future(
+                self._run(dict(written), recorded, record, self._begins.pop(id, 1), check)
+            )
             if id in self._lost:
                 raise asyncio.CancelledError
         finally:
@@ -263,6 +270,15 @@ class DbosHost:
             self._lost.discard(id)
             self.waiting.discard(id)
         return result
+
+    async def _interrupted(self, id: str) -> None:
+        """In a body, on the house's loop: the task was cancelled, or is another process's now.
+
+        The body is cancelled as from outside: an error would be taken for the task's own, and told to the caller.
+        """
+        self._lost.add(id)
+        self._stop_body(id)  # again, if it went on after the first time
+        await asyncio.get_running_loop().create_future()
 
     def _lose(self, id: str) -> None:
         """A task whose body runs here was cancelled, or is another process's now: whatever comes of it is void."""

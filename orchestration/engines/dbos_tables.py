@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from dbos import _workflow_commands
+from dbos._context import get_local_dbos_context
 from dbos._core import execute_dequeued_workflow
 from dbos._dbos import _get_dbos_instance
 
@@ -59,6 +60,17 @@ def take(executor: str, gone: Collection[str], lost: Collection[str], token: str
 def resume(status: Mapping[str, Any], token: str) -> None:
     """Run a task that was taken under that token; it begins on DBOS's loop."""
     execute_dequeued_workflow(_get_dbos_instance(), dict(status), token)  # type: ignore[arg-type]
+
+
+def token() -> str | None:
+    """The token of the run that asks, from its own context."""
+    context = get_local_dbos_context()
+    return None if context is None else context.owner_xid
+
+
+def owner(id: str) -> str | None:
+    """The token of the run whose task it is now; None when it is over. A database that is away is waited for."""
+    return _get_dbos_instance()._sys_db.get_workflow_owner(id)
 
 
 def report(executor: str, id: str, attributes: Mapping[str, Any], begun: int) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from orchestration.engines.attempt import CANCELLED, attempt, status_of
 from orchestration.engines.engine import Body, EngineError, Task, TaskRecord, TaskResult, TaskStatus
-from orchestration.engines.steps import RecordedSteps
+from orchestration.engines.steps import Check, RecordedSteps
 from orchestration.engines.store import Store
 from orchestration.engines.written import read_result, read_task, written_result, written_task
 
@@ -201,7 +201,9 @@ class DurableEngine:
         with contextlib.suppress(RuntimeError):  # our loop is closed, and the body with it
             self._loop.call_soon_threadsafe(stop)
 
-    def _run(self, written: Mapping[str, Any], recorded: Mapping[str, Any], record: Record, begins: int) -> Future[Any]:
+    def _run(
+        self, written: Mapping[str, Any], recorded: Mapping[str, Any], record: Record, begins: int, check: Check
+    ) -> Future[Any]:
         """Have the body run on our loop, in the context `open` was called in. Called in DBOS's thread."""
 
         async def kept(key: str, value: Any) -> None:
@@ -210,7 +212,7 @@ class DurableEngine:
             except Exception as error:
                 raise self._explained(error) from error
 
-        run = self._run_here(read_task(written), RecordedSteps(recorded, kept, begins))
+        run = self._run_here(read_task(written), RecordedSteps(recorded, kept, begins, check))
         try:
             return self._context.copy().run(asyncio.run_coroutine_threadsafe, run, self._loop)
         except RuntimeError:  # our loop is closed: leave the task as it is, for the next process

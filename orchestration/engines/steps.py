@@ -11,23 +11,35 @@ from orchestration.engines.written import as_json
 
 T = TypeVar("T")
 
+Check = Callable[[], Awaitable[None]]
+"""Returns when the task is this process's; otherwise its body is being cancelled, and this waits for that."""
+
 MAX_NAME = 512
 """Most characters of a step's name."""
 
 
+async def always() -> None:
+    """No other process can take the task."""
+
+
 class RecordedSteps:
-    """Steps whose values are in `recorded`, or are given to `record` when they are done.
+    """Steps whose values are in `recorded`, or are given to `record` when they are done. `check` comes before the work.
 
     Not by position, as engines usually do it: parts that run side by side reach their steps in another order after a
     crash. A step that raises is not done: it is not recorded, and runs again.
     """
 
     def __init__(
-        self, recorded: Mapping[str, Any], record: Callable[[str, Any], Awaitable[None]], begins: int = 1
+        self,
+        recorded: Mapping[str, Any],
+        record: Callable[[str, Any], Awaitable[None]],
+        begins: int = 1,
+        check: Check = always,
     ) -> None:
         self.begins = begins
         self._recorded = recorded
         self._record = record
+        self._check = check
         self._begun: Counter[str] = Counter()
         self._running: set[str] = set()
 
@@ -48,6 +60,7 @@ class RecordedSteps:
             return value
         self._running.add(name)
         try:
+            await self._check()
             value = as_json(await work(), f"the value of step {name!r}")
             await self._record(key, copy.deepcopy(value))
         finally:

@@ -262,6 +262,48 @@ def test_a_task_given_up_is_told_once_and_by_one(tmp_path: Path) -> None:
     play(DurableEngine.in_file(tmp_path / "tasks.db"), script)
 
 
+@pytest.mark.parametrize("when", ["between steps", "in a step"])
+def test_who_lost_a_task_begins_no_step_of_it_and_tells_nobody_of_a_failure(tmp_path: Path, when: str) -> None:
+    """Even one that was not told, because it was stopped meanwhile."""
+    ledger = MemoryLedger()
+    begun: list[str] = []
+
+    async def job(input: str, context: Context) -> str:
+        async def work(name: str) -> str:
+            begun.append(name)
+            if when == "in a step":
+                taken_over()
+            return name
+
+        await context.step("first", lambda: work("first"))
+        if when == "between steps":
+            taken_over()
+        return await context.step("second", lambda: work("second"))
+
+    def taken_over() -> None:
+        database = sqlite3.connect(tmp_path / "tasks.db", isolation_level=None)
+        database.execute("UPDATE workflow_status SET executor_id = 'two', owner_xid = 'theirs'")
+        database.close()
+
+    async def script(engine: DurableEngine) -> None:
+        engine._store.watch = lambda *_: asyncio.sleep(PATIENCE)  # type: ignore[method-assign]
+        tasks = Tasks(engine, ledger, lambda news: None)
+        tasks.register(FunctionWorker("analyst", job, "Analyst"))
+        await ledger.open()
+        await tasks.open("one")
+        task = await tasks.start("lobby", "analyst", "boats", strategy=WaitForIdle())
+        assert await tasks.result(task.id, PATIENCE) is None
+        assert tasks.running("lobby") == []
+        assert begun == ["first"]
+        assert await ledger.entries("lobby", list(Status)) == []
+        record = await engine.get(task.id)
+        assert record is not None
+        assert record.status is TaskStatus.RUNNING
+        await tasks.aclose()
+
+    play(DurableEngine.in_file(tmp_path / "tasks.db"), script)
+
+
 def test_what_cannot_be_written_is_the_callers_to_know(tmp_path: Path) -> None:
     async def script(engine: DurableEngine) -> None:
         async def stepping(task: Task, steps: Steps) -> TaskResult:
