@@ -32,8 +32,9 @@ class Stage:
         self.directory = directory
 
     @contextmanager
-    def player(self, id: str) -> Iterator[Player]:
-        with Player(self, id) as player:
+    def player(self, id: str, *, blind: bool = False) -> Iterator[Player]:
+        """`blind`: it never looks whether its tasks are still its own, as if it always came too late."""
+        with Player(self, id, blind) as player:
             yield player
 
     def noted(self) -> list[list[str]]:
@@ -55,8 +56,9 @@ class Stage:
 class Player:
     """One process."""
 
-    def __init__(self, stage: Stage, id: str) -> None:
-        command = [sys.executable, "-W", "error", "-m", __name__, stage.where, id, str(stage.directory)]
+    def __init__(self, stage: Stage, id: str, blind: bool = False) -> None:
+        given = (stage.where, id, str(stage.directory), *["blind"] * blind)
+        command = [sys.executable, "-W", "error", "-m", __name__, *given]
         self.id = id
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -113,12 +115,14 @@ class Player:
 class Playing:
     """The player's side of it."""
 
-    def __init__(self, where: str, id: str, directory: Path) -> None:
+    def __init__(self, where: str, id: str, directory: Path, blind: bool) -> None:
         from orchestration.engines.durable import DurableEngine
 
         self.id = id
         self.directory = directory
         self.engine = DurableEngine.in_postgres(where) if "://" in where else DurableEngine.in_file(where)
+        if blind:
+            self.engine._store.watch = lambda *_: asyncio.sleep(PATIENCE)  # type: ignore[method-assign]
 
     async def play(self) -> None:
         await self.engine.open(self.body, self.id)
@@ -187,4 +191,4 @@ class Playing:
 
 
 if __name__ == "__main__":
-    asyncio.run(Playing(sys.argv[1], sys.argv[2], Path(sys.argv[3])).play())
+    asyncio.run(Playing(sys.argv[1], sys.argv[2], Path(sys.argv[3]), "blind" in sys.argv[4:]).play())

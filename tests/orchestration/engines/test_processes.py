@@ -110,6 +110,30 @@ def test_a_stopped_one_that_goes_on_begins_no_step_of_what_is_anothers_now(stage
         assert [task for player, task, what in stage.noted() if (player, what) == ("one", "third")] == []
 
 
+def test_one_that_comes_too_late_to_record_a_step_is_interrupted_and_has_not_failed(stage: Stage) -> None:
+    with stage.player("one", blind=True) as one, stage.player("two") as two:
+        one.ask("start", "t1", "first hold third")
+        stage.wait_for("one", "t1", "hold")
+        assert two.ask("adopt", "one") == 1
+        stage.wait_for("two", "t1", "hold")
+        stage.release()
+        assert two.ended("t1") == ["done", "first by one, hold by two, third by two", None]
+        stage.wait_for("one", "t1", "cancelled")
+        assert ["one", "t1", "third"] not in stage.noted()
+
+
+def test_no_step_is_begun_of_what_is_anothers_now(stage: Stage) -> None:
+    with stage.player("one", blind=True) as one, stage.player("two") as two:
+        one.ask("start", "t1", "first rest third")
+        stage.wait_for("one", "t1", "rest")
+        assert two.ask("adopt", "one") == 1
+        stage.wait_for("two", "t1", "rest")
+        stage.release()
+        assert two.ended("t1") == ["done", "first by one, rest, third by two", None]
+        stage.wait_for("one", "t1", "cancelled")
+        assert ["one", "t1", "third"] not in stage.noted()
+
+
 def test_a_stopped_one_may_get_its_task_back(stage: Stage) -> None:
     with stage.player("one") as one, stage.player("two") as two:
         one.ask("start", "t1", "first stay")
