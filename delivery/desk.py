@@ -283,7 +283,10 @@ class Desk:
     def _speak(self, message: Message) -> None:
         if not self._held():  # this process stood still, or the ledger is away: another may speak it
             return self._handle(SpeechOver(message.id, 0, False, "lapsed"), self._loop.time())
-        utterance = self._channel.say(message.text, to=message.to, over=message.over)
+        owed = not message.over and self._channel.floor.blocker is Blocker.REPLY
+        if owed and not self._guarded(lambda: self._words.fold(()), False):  # the reply is on its way: not behind it
+            return self._handle(SpeechOver(message.id, 0, False, "late"), self._loop.time())
+        utterance = self._channel.say(message.text, to=message.to, over=message.over or owed)
         self._utterances[message.id] = utterance
         self._messages[utterance.id] = message.id
         self._start(self._following, self._follow(message, utterance))

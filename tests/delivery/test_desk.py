@@ -10,7 +10,7 @@ import pytest
 from delivery import desk as desk_module
 from delivery.ledger import Delivery, OnInterrupt, SpeakAs, Status
 from delivery.receipt import Receipt
-from delivery.strategies import Immediate, Queued
+from delivery.strategies import Immediate, Queued, WaitForIdle
 from tests.delivery.house import WORD, Agent, Anna, Door, House, delivery, lines, near, play
 from voice.floor import FloorTimes
 from voice.playout import FLUSH
@@ -281,6 +281,33 @@ def test_after_max_wait_the_agent_asks_and_then_speaks() -> None:
 
     told = play(script, words=Agent())
     assert [ids for _, ids in told.spoken] == [(), ("a",)]
+
+
+def test_a_result_may_come_before_the_reply_that_is_owed() -> None:
+    async def script(house: House, anna: Anna) -> None:
+        house.answer(seconds=2.0)
+        await house.put("a", strategy=WaitForIdle(before_reply=0.3))
+        _, stopped = await anna.say("what is the time what is the time")
+        line = await anna.hears("a4")
+        noon = await anna.hears("noon.")
+        assert line.ended is not None
+        assert near(line.started, stopped + 0.6 + 0.3)
+        assert near(noon.started, line.ended)
+
+    play(script, words=Agent(takes=True))
+
+
+def test_behind_a_reply_that_is_on_its_way_it_waits_for_silence() -> None:
+    async def script(house: House, anna: Anna) -> None:
+        house.answer(seconds=2.0)
+        await house.put("a", strategy=WaitForIdle(before_reply=0.3))
+        await anna.say("what is the time what is the time")
+        noon = await anna.hears("noon.")
+        line = await anna.hears("a4")
+        assert noon.ended is not None
+        assert near(line.started, noon.ended + 1.0)
+
+    play(script, words=Agent(takes=False))
 
 
 def test_a_result_that_the_agent_folds_follows_its_reply_at_once() -> None:

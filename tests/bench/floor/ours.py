@@ -31,7 +31,7 @@ from tests.bench.floor.talk import Result
 from tests.bench.floor.timeline import Alarm
 from voice.ear import VoiceOff, VoiceOn
 from voice.events import Event, SpeakingStarted, TurnEnded
-from voice.floor import FloorChanged
+from voice.floor import Blocker, FloorChanged
 
 RESERVED = 0.001
 """Seconds a ledger takes to reserve a delivery (measured: 0.4 ms)."""
@@ -145,11 +145,13 @@ class Ours:
             id, dot, number = match.group().partition(".")
             words.append((id, int(number)) if dot else ("", 0))
             ends.append(match.end())
-        utterance = room.say(tuple(words), message=message.id, over=message.over)
+        owed = not message.over and room.view.blocker is Blocker.REPLY
+        if owed and not room.may_fold():
+            return self._hand(SpeechOver(message.id, 0, False, "late"))
+        utterance = room.say(tuple(words), message=message.id, over=message.over or owed)
         when = self._strategy.when(Delivery(message.parts[0].delivery, ROOM, "", {}), room.view, room.now)
         arrived = max(self._since[part.delivery] for part in message.parts)
         utterance.allowed = min(room.now, max(arrived, when if when is not None else room.now))
         self._utterances[message.id] = (utterance, ends)
         self._messages[utterance.id] = message.id
-        if utterance.done:
-            self.over(utterance)
+        return self.over(utterance) if utterance.done else None

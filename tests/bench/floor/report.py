@@ -75,3 +75,25 @@ def frontier(named: Sequence[tuple[str, Tally]], width: int = 40) -> str:
         shown = percent(tally.collisions, tally.onsets), percent(tally.intrusions, tally.onsets), seconds(tally.delay)
         lines.append(f"{name:<{NAME}}{shown[0]:>6}{shown[1]:>12}{shown[2]:>8}  {bar}")
     return "\n".join(lines)
+
+
+def targets(name: str, ours: Tally, second: Tally) -> str:
+    """What the house asks of itself, and whether it is so. `second`: the timer of one second."""
+    yields, keeps = ratio(len(ours.stops), ours.barges), ratio(ours.talked_through, ours.backchannels)
+    overhead, false_idle = quantile(ours.overheads, 0.99), ratio(ours.false_idle, ours.onsets)
+    asked = (
+        ("M1 <= 5 %", ours.collision <= 0.05, f"{100 * ours.collision:.1f} %"),
+        ("M2 <= 4.5 %", false_idle <= 0.045, f"{100 * false_idle:.1f} %"),
+        (
+            "median wait <= silence 1 s",
+            ours.delay <= second.delay,
+            f"{seconds(ours.delay)} and {seconds(second.delay)} s",
+        ),
+        ("nothing lost", ours.lost == 0, str(ours.lost)),
+        ("M3 <= 20 ms at p99", overhead <= 0.02, f"{milliseconds(overhead)} ms"),
+        ("M4 yield >= .95", yields >= 0.95, f"{yields:.2f}"),
+        ("M4 keeps >= .9", keeps >= 0.9, f"{keeps:.2f}"),
+        ("M6 nothing twice or stale", not ours.repeated and not ours.stale, f"{ours.repeated} and {ours.stale}"),
+    )
+    lines = (f"  {what:<28}{'met' if met else 'NOT met':<9}{found}" for what, met, found in asked)
+    return "\n".join((f"{name} against the targets", *lines))

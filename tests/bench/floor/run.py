@@ -31,18 +31,20 @@ class Entrant:
     group: str
 
 
-def ours(buffer: float) -> Make:
-    return lambda: Ours(WaitForIdle(buffer=buffer))
+def ours(buffer: float, before_reply: float | None = None) -> Make:
+    return lambda: Ours(WaitForIdle(buffer=buffer, before_reply=before_reply))
 
 
 def timer(seconds: float) -> Make:
     return lambda: Silence(seconds)
 
 
+AHEAD_OF_REPLY = Entrant("  before_reply=0.3", ours(1.0, 0.3), "ours")
 OURS = (
     Entrant("WaitForIdle(1.0)", ours(1.0), "ours"),
     Entrant("  read out verbatim", lambda: Ours(WaitForIdle(buffer=1.0), agent=False), "ours"),
     Entrant("  max_wait=None", lambda: Ours(WaitForIdle(buffer=1.0, max_wait=None)), "ours"),
+    AHEAD_OF_REPLY,
     Entrant("Queued(1.0)", lambda: Ours(Queued(buffer=1.0)), "ours"),
     Entrant("Immediate", lambda: Ours(Immediate(), agent=False), "ours"),
 )
@@ -60,7 +62,8 @@ RIVALS = (
     Entrant("qwen", lambda: Silence(0.47, keeps=False, give_way=GiveWay(after=0.08), queues=True), "rival"),
     Entrant("vellum", lambda: Silence(1.5, keeps=False, give_way=GiveWay(after=0.08), queues=True), "rival"),
 )
-BUFFERS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
+BUFFERS = (0.4, 0.7, 1.0, 1.5, 2.0)
+AHEAD = (0.15, 0.3, 0.45)
 
 
 def play(call: Call, policy: Policy, judge: Judge | NoJudge, tally: Tally) -> Room:

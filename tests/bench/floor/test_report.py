@@ -29,6 +29,14 @@ def test_a_row_is_as_wide_as_its_head() -> None:
     assert report.seconds(math.inf) == "never"
 
 
+def test_targets_are_held_against_what_was_found() -> None:
+    met = Tally(onsets=100, collisions=5, delays=[1.0], barges=1, stops=[0.2], backchannels=1, talked_through=1)
+    met.overheads = [0.001]
+    missed = Tally(onsets=100, collisions=6, delays=[3.0], lost=1, repeated=1)
+    assert "NOT" not in report.targets("x", met, Tally(delays=[2.0]))
+    assert report.targets("x", missed, Tally(delays=[2.0])).count("NOT met") == 7  # all but M2
+
+
 def test_the_frontier_begins_with_the_fewest_collisions() -> None:
     worse, better = Tally(onsets=10, collisions=5), Tally(onsets=10, collisions=1)
     lines = report.frontier([("worse", worse), ("better", better)]).splitlines()
