@@ -141,7 +141,7 @@ def test_the_delivery_says_for_whom_how_and_whence() -> None:
         delivery = (await office.told(task)).delivery
         assert delivery.id == delivery_of(task.id) == f"{task.id}:result:0"
         assert (delivery.room, delivery.to, delivery.task) == ("lobby", "ann", task.id)
-        assert delivery.strategy == {"name": "queued", "buffer": 2.0, "separator": " ", "max_wait": 7.0}
+        assert delivery.strategy == Queued(buffer=2.0, max_wait=7.0).written()
         assert (delivery.max_wait, delivery.speak_as) == (7.0, SpeakAs.VERBATIM)
         assert delivery.metadata == {"worker": "analyst", "input": "x" * MAX_NOTE, "label": "Analyst"}
         assert task.metadata["mine"] == 1
