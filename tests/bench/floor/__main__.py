@@ -15,22 +15,23 @@ from tests.bench.floor.replay import recorded
 from tests.bench.floor.rttm import RttmError, read
 from tests.bench.floor.run import (
     AHEAD,
-    AHEAD_OF_REPLY,
     BUFFERS,
     EYES,
     OURS,
     RIVALS,
     TIMERS,
     USUAL,
+    VERBATIM,
     Entrant,
     compare,
     ours,
+    read_out,
 )
 from tests.bench.floor.talk import CALL, RESPONDS, RESULTS, Call, draw
 
-DEFAULT = 1000
+DEFAULT = 900
 """Deliveries a policy."""
-HELD = ("WaitForIdle(1.0)", "  before_reply=0.3")
+HELD = {"WaitForIdle(1.0)": "WaitForIdle(1.0)", VERBATIM.name: "WaitForIdle(1.0, before_reply=0.3), read out"}
 """Rows of the table that are held against the targets."""
 TALKATIVE = (0.2, RESPONDS, 0.8)
 
@@ -56,14 +57,15 @@ def main() -> int:
         calls = [draw(args.seed, n) for n in range(-(-args.deliveries // RESULTS))]
         hours = len(calls) * CALL / 3600
         print(
-            f"{len(calls)} calls with an agent, {hours:.0f} h, {len(calls) * RESULTS} deliveries a policy, seed {args.seed}"
+            f"{len(calls)} calls with an agent ({hours:.0f} h), {len(calls) * RESULTS} deliveries a policy, "
+            f"seed {args.seed}"
         )
     print(f"every policy's endpointer: {USUAL.name}\n")
     points = show_table(calls)
     if not args.rttm:
         by_name = {name: tally for name, _, tally in points}
         for name in HELD:
-            print("\n" + report.targets(name.strip(), by_name[name], by_name["silence 1 s"]))
+            print("\n" + report.targets(HELD[name], by_name[name], by_name["silence 1 s"]))
     if not args.quick:
         fewer = calls[: max(len(calls) // 3, 1)]
         points = show_frontier(fewer, points)
@@ -98,7 +100,7 @@ def show_frontier(calls: Sequence[Call], points: Points) -> Points:
     """Ours by its buffer and by how soon it may come before a reply, and everybody else."""
     print(f"\nfrontier: WaitForIdle by its buffer ({len(calls)} calls), and the others of the table")
     entrants = [Entrant(f"WaitForIdle({b:g})", ours(b), "ours") for b in BUFFERS]
-    entrants += [Entrant(f"  before_reply={a:g}", ours(1.0, a), "ahead") for a in AHEAD]
+    entrants += [Entrant(f"before_reply={a:g}", read_out(a), "ahead") for a in AHEAD]
     line = [(e.name, e.group, t) for e, t in zip(entrants, compare(calls, entrants, USUAL), strict=True)]
     points = [*line, *(p for p in points if p[1] != "ours")]
     print(report.frontier([(name, tally) for name, _, tally in points]))
@@ -107,7 +109,7 @@ def show_frontier(calls: Sequence[Call], points: Points) -> Points:
 
 def show_pair(title: str, calls: Sequence[Call], judge: Judge | NoJudge) -> None:
     print(f"-- {title}")
-    pair = (OURS[0], AHEAD_OF_REPLY, TIMERS[2])
+    pair = (OURS[0], VERBATIM, TIMERS[2])
     for entrant, tally in zip(pair, compare(calls, pair, judge), strict=True):
         print(report.row(entrant.name, tally), flush=True)
 

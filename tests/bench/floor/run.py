@@ -35,16 +35,23 @@ def ours(buffer: float, before_reply: float | None = None) -> Make:
     return lambda: Ours(WaitForIdle(buffer=buffer, before_reply=before_reply))
 
 
+def read_out(before_reply: float) -> Make:
+    return lambda: Ours(WaitForIdle(buffer=1.0, before_reply=before_reply), agent=False)
+
+
 def timer(seconds: float) -> Make:
     return lambda: Silence(seconds)
 
 
 AHEAD_OF_REPLY = Entrant("  before_reply=0.3", ours(1.0, 0.3), "ours")
+VERBATIM = Entrant("    and read out verbatim", read_out(0.3), "ours")
+"""What the timers do too: their text is there from the beginning."""
 OURS = (
     Entrant("WaitForIdle(1.0)", ours(1.0), "ours"),
     Entrant("  read out verbatim", lambda: Ours(WaitForIdle(buffer=1.0), agent=False), "ours"),
     Entrant("  max_wait=None", lambda: Ours(WaitForIdle(buffer=1.0, max_wait=None)), "ours"),
     AHEAD_OF_REPLY,
+    VERBATIM,
     Entrant("Queued(1.0)", lambda: Ours(Queued(buffer=1.0)), "ours"),
     Entrant("Immediate", lambda: Ours(Immediate(), agent=False), "ours"),
 )
