@@ -18,7 +18,7 @@ MAX_ENTRIES = 10_000
 class InMemoryStatusBackend(StatusBackend):
     """Keeps the last `max_entries` entries; with `path` in that JSONL file, too, which is read back when it is opened.
 
-    The file is for one process and has at most `max_bytes` bytes; when it is full it becomes `<path>.1`, in place of
+    The file is for one process and full at `max_bytes` bytes; then it becomes `<path>.1`, in place of
     the one before. It survives the end of the process however that comes, the last entries not a power cut.
     """
 

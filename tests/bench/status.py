@@ -53,7 +53,7 @@ async def told(ours: StatusBus, theirs: StatusBus, times: int) -> list[float]:
     stop = await theirs.subscribe(lambda _: heard.set(), room="lobby")
     seconds = []
     for n in range(times):
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.06 + 0.037 * n % 0.25)  # at any moment between two looks
         heard.clear()
         began = wall_seconds()
         post(ours, n)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import pytest
@@ -769,6 +770,6 @@ def test_a_burst_leaves_others_their_turns() -> None:
         while len(seen) < QUEUE:
             turns.append(len(seen))
             await asyncio.sleep(0)
-        assert max(later - earlier for earlier, later in zip(turns, turns[1:], strict=False)) <= 2
+        assert max(later - earlier for earlier, later in pairwise(turns)) <= 2
 
     play(script)
