@@ -142,7 +142,8 @@ class Runtime:
             stack.push_async_callback(self.identities.aclose)
             await self._status.open(status)
             stack.push_async_callback(self._status.aclose)
-            self.presence = Presence(self.ledger, self.address, alone=self._state is None and self._given[0] is None)
+            alone = self._state is None and self._given[:2] == (None, None)  # all of it dies with this process
+            self.presence = Presence(self.ledger, self.address, alone=alone)
             await self.presence.arrive()
             stack.push_async_callback(self.presence.leave)
             if self._channels is None:

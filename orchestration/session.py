@@ -11,7 +11,6 @@ from delivery.desk import Desk, Refuse
 from delivery.ledger import Delivery, Status
 from delivery.signals import Settled
 from orchestration.conversation import Conversation
-from orchestration.engines.engine import TaskStatus
 from orchestration.hooks import HookTrigger
 from orchestration.panel import Panel, UtteranceRole
 from orchestration.room import Room
@@ -124,7 +123,7 @@ class Session:
             close = self._group.create_task(self._close.wait())
             self._live = True
             for running in self._runtime.tasks.running(self.room.id):
-                self.show_task(TaskNews(running.task, "", running.label, TaskStatus.RUNNING))
+                self.show_task(TaskNews(running.task, "", running.label, running.status))
             self._watch_empty()
             self.opened.set_result(None)
             talk.add_done_callback(lambda _: self.close())
