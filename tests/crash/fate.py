@@ -24,11 +24,12 @@ _STEPS = ("open", "beat", "leave", "forget", "take_room", "leave_room", "put", "
 
 
 class Fate:
-    """Kills its process at the `nth` time (from 1) that it comes by `point`; None: never. Notes where it came by."""
+    """Kills (or `stops`) its process the `nth` time (from 1) that it comes by `point`, and notes where it came by."""
 
-    def __init__(self, notes: Path, point: str | None = None, nth: int = 1) -> None:
+    def __init__(self, notes: Path, point: str | None = None, nth: int = 1, *, stops: bool = False) -> None:
         self._notes = Notes(notes)
         self._point, self._nth = point, nth
+        self._signal = signal.SIGSTOP if stops else signal.SIGKILL
         self._passed: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -38,8 +39,7 @@ class Fate:
             self._passed[point] += 1
             self._notes.add(point)
             if point == self._point and self._passed[point] == self._nth:
-                os.kill(os.getpid(), signal.SIGKILL)
-                signal.pause()  # a signal to oneself may take a moment; nothing more is done in it
+                os.kill(os.getpid(), self._signal)  # to oneself: nothing more is done before it has come
 
     async def around(self, step: str, work: Callable[[], Awaitable[T]]) -> T:
         """Come by before and after `work`."""

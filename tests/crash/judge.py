@@ -33,8 +33,11 @@ class Verdict:
         return not (self.missed or self.left_open or self.faults)
 
 
-def judge(folder: Path, deaths: int, unwanted: Collection[str] = ()) -> Verdict:
-    """What became of a town after so many deaths; `unwanted` deliveries need not be heard."""
+def judge(folder: Path, deaths: int, unwanted: Collection[str] = (), *, stale: int = 0) -> Verdict:
+    """What became of a town after so many deaths; `unwanted` deliveries need not be heard.
+
+    `stale`: words that were said by a process which did not know yet that it had lost the room.
+    """
     verdict = Verdict(deaths)
     end = json.loads((folder / "end").read_text())
     lives = heard(folder / "ears")
@@ -43,14 +46,14 @@ def judge(folder: Path, deaths: int, unwanted: Collection[str] = ()) -> Verdict:
         if entry["status"] in OPEN:
             verdict.left_open.append(id)
         elif id not in unwanted:
-            _listen(verdict, id, entry, lives)
+            _listen(verdict, id, entry, lives, IN_FLIGHT * deaths + stale)
     _count_tasks(verdict, folder, end["tasks"], entries)
     _count_steps(verdict, folder)
     verdict.faults += [f"{id} was stored, and is gone" for id in _noted(folder, "stored") - entries.keys()]
     return verdict
 
 
-def _listen(verdict: Verdict, id: str, entry: Mapping[str, Any], lives: list[Heard]) -> None:
+def _listen(verdict: Verdict, id: str, entry: Mapping[str, Any], lives: list[Heard], most: int) -> None:
     """Every word of it was heard, in order, and none too often."""
     if entry["status"] != "heard":
         verdict.missed.append(f"{id} is {entry['status']}: {entry['reason']}")
@@ -65,7 +68,7 @@ def _listen(verdict: Verdict, id: str, entry: Mapping[str, Any], lives: list[Hea
     often = Counter(word for life in lives for _, each in life.perhaps for word in words_in(each))
     twice = sum(often[word] - 1 for word in words if word in often)
     verdict.twice = max(verdict.twice, twice)
-    if twice > IN_FLIGHT * verdict.deaths:
+    if twice > most:
         verdict.faults.append(f"{twice} words of {id} were heard twice after {verdict.deaths} deaths")
 
 
@@ -75,6 +78,9 @@ def _count_tasks(verdict: Verdict, folder: Path, tasks: list[list[str]], entries
     for task, status in tasks:
         if status != "done" or results[task] != 1:
             verdict.faults.append(f"task {task} is {status} with {results[task]} results")
+    for entry in entries.values():
+        if entry["delivery"]["task"] and not words_in(entry["delivery"]["content"]):
+            verdict.faults.append(f"what is told of a task is no result: {entry['delivery']['content']}")
     verdict.faults += [f"task {id} was begun, and is gone" for id in _noted(folder, "begun") - {id for id, _ in tasks}]
 
 

@@ -9,16 +9,20 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from delivery import Immediate, Queued, WaitForIdle
+from delivery.ledger import LedgerError
 from orchestration import Runtime
+from orchestration.engines.engine import EngineError
 from orchestration.rooms import RoomElsewhereError
 from tests.crash.ear import Notes, TownLeg, read
 from tests.crash.house import CALLER, ROOM, content
 from voice.leg import Leg
 from voice.simulated import SimulatedCaller
 from voice.simulated_ear import NotHeardError
+
+T = TypeVar("T")
 
 TEAM = "host.workers"
 """The workers' name for whoever delegates to them without the host."""
@@ -71,7 +75,7 @@ class Stage:
         """Something is to be told."""
 
         async def store() -> None:
-            await self.runtime.deliver(ROOM, content(id, words), id=id, **how)
+            await self._insist(lambda: self.runtime.deliver(ROOM, content(id, words), id=id, **how))
             self.note("stored", id)
 
         await self.once(f"store {id}", store)
@@ -80,10 +84,19 @@ class Stage:
         """Somebody has work done underneath."""
 
         async def delegate() -> None:
-            task = await self.runtime.delegate(ROOM, TEAM, name, caller=CALLER)
+            task = await self._insist(lambda: self.runtime.delegate(ROOM, TEAM, name, caller=CALLER))
             self.note("begun", task.id)
 
         await self.once(f"delegate {name}", delegate)
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again when the store cannot answer."""
+        while True:
+            try:
+                return await ask()
+            except (LedgerError, EngineError) as error:
+                self.note("refused", str(error))
+                await asyncio.sleep(1)
 
     async def say(self, text: str) -> None:
         """The caller speaks, and waits a little for an answer."""
@@ -211,6 +224,8 @@ async def long(stage: Stage) -> None:
     await stage.store("d1", 16)
 
 
+OTHERS = {"long": long}
+"""Plots that are played in trials of their own."""
 SIDES = {"apart": {"room": hall, "worker": workshop}}
 """Plots that are played by two processes."""
 NOT_WANTED = {"withdrawn": {"d1", "d3"}}

@@ -24,7 +24,7 @@ from tests.crash.ear import Notes, TownChannel
 from tests.crash.fate import Fate, FatedEngine, FatedLedger
 from tests.crash.house import ROOM, team
 from tests.crash.hurry import HurriedLoop
-from tests.crash.plots import PLOTS, SIDES, Stage
+from tests.crash.plots import OTHERS, PLOTS, SIDES, Stage
 
 SETTLED = 1.5
 """Loop seconds for which nothing may be left to do before a process ends."""
@@ -77,7 +77,7 @@ async def _live(facts: Mapping[str, Any]) -> None:
     ears = Notes(folder / "ears")
     point, nth = facts.get("fate") or (None, 1)
     runtime = _Mortal(
-        Fate(folder / "points", point, nth),
+        Fate(folder / "points", point, nth, stops=facts.get("how") == "stop"),
         LEASE / facts["haste"],
         orchestration=team(folder),
         state=facts["state"],
@@ -95,7 +95,7 @@ async def _live(facts: Mapping[str, Any]) -> None:
             group.create_task(stage.call())
             stage.caller = await stage.leg.connected
         sides = SIDES.get(facts["plot"], {})
-        part = sides[role] if sides else PLOTS[facts["plot"]]
+        part = sides[role] if sides else {**PLOTS, **OTHERS}[facts["plot"]]
         await stage.once(f"plot {role}", lambda: part(stage))
         await _settle(runtime, lambda: stage.over >= sides.keys())
         await _tell(runtime, folder / "end")

@@ -17,6 +17,9 @@ CONNECTIONS = 300
 """Connections that the server takes: a dozen towns with a few processes each, some of them dead a moment ago."""
 
 
+_NUMBERS = itertools.count(1)
+
+
 class Stores(Protocol):
     """Makes stores and takes them back; `name` is for people."""
 
@@ -48,12 +51,11 @@ class Databases:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._numbers = itertools.count(1)
         self._copying = asyncio.Lock()
         self._model = ""
 
     async def make(self, place: Path, *, fresh: bool = False) -> str:
-        name = f"town_{next(self._numbers)}"
+        name = f"town_{next(_NUMBERS)}"
         model = "" if fresh else f" TEMPLATE {self._model}"
         async with self._copying:  # one copies at a time, or the server says that the model is in use
             await asyncio.to_thread(self._server.run, f"CREATE DATABASE {name} OWNER {USER}{model}")

@@ -20,7 +20,7 @@ from tests.crash.plots import NOT_WANTED, SIDES
 
 HASTE = 5.0
 """Loop seconds in one of the wall's: a minute's call takes twelve seconds."""
-PATIENCE = 60.0
+PATIENCE = 45.0
 """Seconds of the wall a process may live."""
 HALL, WORKSHOP = "http://hall.test", "http://workshop.test"
 """Where callers reach the processes. Who comes back at its predecessor's address is known to replace it."""
