@@ -28,6 +28,8 @@ TEAM = "host.workers"
 """The workers' name for whoever delegates to them without the host."""
 
 
+REFUSED = "d8"
+"""What cannot be stored while the store is in trouble."""
 MID_WORD = (0.1, 0.3)
 """Seconds after the end of a word. At that very end a line that breaks takes the receipt for the word with it."""
 
@@ -117,6 +119,11 @@ class Stage:
                 self.note("waited in vain", text)
 
         await self.once(f"hear {text}", hears)
+
+    async def told(self, what: str) -> None:
+        """Wait until it stands among the notes."""
+        while all(each != what for each, *_ in read(self._path)):
+            await asyncio.sleep(0.1)
 
     async def pause(self, shortest: float, longest: float) -> None:
         await asyncio.sleep(self.chance.uniform(shortest, longest))
@@ -224,7 +231,27 @@ async def long(stage: Stage) -> None:
     await stage.store("d1", 16)
 
 
-OTHERS = {"long": long}
+async def outage(stage: Stage) -> None:
+    """The store is in trouble in mid-call: the talk goes on, and who wants something told is refused aloud."""
+    await stage.store("d1")
+    await stage.delegate("boats")
+    await stage.hears("d1w2")
+    stage.note("ready")
+    await stage.told("trouble")
+    try:
+        await stage.runtime.deliver(ROOM, content(REFUSED), id=REFUSED, metadata={"much": "x" * 60_000})
+    except LedgerError as error:
+        stage.note("refused", str(error))
+    else:
+        stage.note("accepted", REFUSED)
+    await stage.caller.say("what time is it")
+    await stage.caller.hears("noon")
+    stage.note("answered")
+    await stage.told("mended")
+    await stage.store("d2", 5)
+
+
+OTHERS = {"long": long, "outage": outage}
 """Plots that are played in trials of their own."""
 SIDES = {"apart": {"room": hall, "worker": workshop}}
 """Plots that are played by two processes."""

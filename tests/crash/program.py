@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import functools
 import importlib
 import json
 import logging
 import os
 import random
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -89,6 +91,9 @@ async def _live(facts: Mapping[str, Any]) -> None:
         async with runtime:
             return
     async with runtime, asyncio.TaskGroup() as group:
+        for number, pragma in zip((signal.SIGUSR2, signal.SIGTTOU), facts.get("pragmas", ()), strict=False):
+            change = functools.partial(_behave, group, runtime, pragma)
+            asyncio.get_running_loop().add_signal_handler(number, change)
         stage = Stage(runtime, folder, random.Random(facts["seed"]))
         stage.note("begins", role)
         if role != "worker":
@@ -101,6 +106,16 @@ async def _live(facts: Mapping[str, Any]) -> None:
         await _tell(runtime, folder / "end")
         sys.stderr.flush()
         os._exit(0)
+
+
+def _behave(group: asyncio.TaskGroup, runtime: Runtime, pragma: str) -> None:
+    """Have the ledger's own connection behave as on a bad disk, or on a good one again."""
+
+    def behave(connection: sqlite3.Connection) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA {pragma.format(pages=pages)}")
+
+    group.create_task(cast("Any", runtime.ledger).database.read(behave))
 
 
 async def _settle(runtime: Runtime, over: Callable[[], bool]) -> None:
