@@ -12,7 +12,7 @@ help:
 	@echo "make serve   install into $(VENV) and talk with the demo at http://localhost:8080"
 	@echo "make test    everything: format, lint, types, all tests, the real browser, PostgreSQL and kill -9 too"
 	@echo "make check   the same without browser, PostgreSQL and kill -9: for every save, at most three minutes"
-	@echo "make soak    the virtual-time tests with many more random cases, a fresh seed each time"
+	@echo "make soak    the virtual-time tests with many more random cases, then 400 kills; a fresh seed each time"
 	@echo "make bench   print every figure we state; make bench-floor: how well we find the moment to speak"
 	@echo "make clean   remove $(VENV) and everything that was built"
 	@echo
@@ -29,9 +29,10 @@ test: $(VENV)/.test browser postgres lint
 check: $(VENV)/.test lint
 	$(BIN)/python -m pytest -m "not browser and not crash and not postgres" $(ARGS)
 
-soak: $(VENV)/.test
+soak: $(VENV)/.test postgres
 	$(BIN)/python -m pytest -m "not browser and not crash and not postgres and not speech" \
 		--hypothesis-profile=soak --hypothesis-seed=random $(ARGS)
+	$(BIN)/python -m tests.crash
 
 bench: $(VENV)/.test
 	@for each in $$(grep -l '^if __name__ == "__main__":' tests/bench/*.py); do \

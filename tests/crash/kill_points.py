@@ -57,6 +57,26 @@ class Outcome:
     folder: Path
 
 
+_BEFORE_AND_AFTER = ("put", "take_room", "move reserved", "move speaking", "move heard so far", "move heard")
+EVERY_STEP: tuple[Kill, ...] = (
+    *(Kill(("merge", "both"), 1, ((f"before {step}", 1),)) for step in _BEFORE_AND_AFTER),
+    *(Kill(("merge", "both"), 2, ((f"after {step}", 1),)) for step in _BEFORE_AND_AFTER),
+    Kill(("merge", "both"), 3, (("inside COMMIT", 9), 0.7)),
+    Kill(("merge", "both"), 4, (("before beat", 1), ("after engine open", 1))),
+    Kill(("merge", "both"), 5, (1.3,), moves=True),
+    Kill(("hold", "both"), 1, (("before move queued", 1),)),
+    Kill(("hold", "both"), 2, (("after move queued", 1),)),
+    Kill(("withdrawn", "both"), 1, (("after cancel", 1), ("before move cancelled", 1))),
+    Kill(("withdrawn", "both"), 2, (("after replay", 1),)),
+    Kill(("results", "both"), 1, (("after task start", 1), ("before task step is recorded", 2))),
+    Kill(("results", "both"), 2, (("after task step is recorded", 3), ("after task body", 1))),
+    Kill(("apart", "worker"), 1, (("before task step is recorded", 2),), returns=False),
+    Kill(("apart", "worker"), 2, (("after put", 2),)),
+    Kill(("apart", "room"), 1, (("before move heard so far", 2),)),
+)
+"""One kill at each kind of step: what the tests play every time."""
+
+
 def points(passed: Counter[str]) -> list[Death]:
     """Every point of a life that came by so often."""
     found: list[Death] = []

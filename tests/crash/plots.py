@@ -77,7 +77,7 @@ class Stage:
         """Something is to be told."""
 
         async def store() -> None:
-            await self._insist(lambda: self.runtime.deliver(ROOM, content(id, words), id=id, **how))
+            await self.insist(lambda: self.runtime.deliver(ROOM, content(id, words), id=id, **how))
             self.note("stored", id)
 
         await self.once(f"store {id}", store)
@@ -86,12 +86,12 @@ class Stage:
         """Somebody has work done underneath."""
 
         async def delegate() -> None:
-            task = await self._insist(lambda: self.runtime.delegate(ROOM, TEAM, name, caller=CALLER))
+            task = await self.insist(lambda: self.runtime.delegate(ROOM, TEAM, name, caller=CALLER))
             self.note("begun", task.id)
 
         await self.once(f"delegate {name}", delegate)
 
-    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask again when the store cannot answer."""
         while True:
             try:
@@ -241,7 +241,7 @@ async def outage(stage: Stage) -> None:
     try:
         await stage.runtime.deliver(ROOM, content(REFUSED), id=REFUSED, metadata={"much": "x" * 60_000})
     except LedgerError as error:
-        stage.note("refused", str(error))
+        stage.note("declined", str(error))
     else:
         stage.note("accepted", REFUSED)
     await stage.caller.say("what time is it")

@@ -19,9 +19,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from delivery.ledger import LEASE, Ledger, Status
+from delivery.ledger import LEASE, Ledger, LedgerError, Status
 from orchestration import Runtime
-from orchestration.engines.engine import TaskEngine
+from orchestration.engines.engine import EngineError, TaskEngine
 from tests.crash.ear import Notes, TownChannel
 from tests.crash.fate import Fate, FatedEngine, FatedLedger
 from tests.crash.house import ROOM, team
@@ -103,7 +103,7 @@ async def _live(facts: Mapping[str, Any]) -> None:
         part = sides[role] if sides else {**PLOTS, **OTHERS}[facts["plot"]]
         await stage.once(f"plot {role}", lambda: part(stage))
         await _settle(runtime, lambda: stage.over >= sides.keys())
-        await _tell(runtime, folder / "end")
+        await stage.insist(lambda: _tell(runtime, folder / "end"))
         sys.stderr.flush()
         os._exit(0)
 
@@ -123,24 +123,24 @@ async def _settle(runtime: Runtime, over: Callable[[], bool]) -> None:
     quiet = 0
     while quiet < 3:
         await asyncio.sleep(SETTLED / 3)
-        busy = (
-            not over()
-            or runtime.tasks.running(ROOM)
-            or await runtime.deliveries(ROOM)
-            or await runtime.tasks.unfinished(ROOM)
-        )
-        quiet = 0 if busy else quiet + 1
+        try:
+            quiet = 0 if not over() or await _busy(runtime) else quiet + 1
+        except (LedgerError, EngineError):  # the store cannot be asked: nobody knows
+            quiet = 0
+
+
+async def _busy(runtime: Runtime) -> bool:
+    if runtime.tasks.running(ROOM) or await runtime.deliveries(ROOM):
+        return True
+    return bool(await runtime.tasks.unfinished(ROOM))
 
 
 async def _tell(runtime: Runtime, path: Path) -> None:
     """What is in the store at the end."""
     entries = await runtime.deliveries(ROOM, list(Status), limit=1000)
     tasks = await runtime.tasks._engine.tasks(ROOM)
-    path.write_text(
-        json.dumps(
-            {
-                "entries": [asdict(entry) for entry in entries],
-                "tasks": [[record.task.id, record.status] for record in tasks],
-            }
-        )
-    )
+    told = {
+        "entries": [asdict(entry) for entry in entries],
+        "tasks": [[record.task.id, record.status] for record in tasks],
+    }
+    path.write_text(json.dumps(told))

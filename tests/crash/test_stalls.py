@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,16 +17,9 @@ from tests.postgres import Server
 
 pytestmark = pytest.mark.crash
 
-ROOM = [
-    *(("before move reserved", 1), ("before move speaking", 1), ("before move heard so far", 2)),
-    *(("after move heard so far", 3), ("before move heard", 1), ("before beat", 6)),
-]
-WORKER = [
-    *(("before task step is recorded", 1), ("after task step is recorded", 2), ("before put", 1)),
-    *(("after put", 1), ("after task body", 1)),
-]
-AT_ONCE = 4
-Trial = Callable[[Forge, Stores, Path], Awaitable[None]]
+ROOM = [("before move reserved", 1), ("before move heard so far", 2), ("before beat", 6)]
+WORKER = [("before task step is recorded", 1), ("after task step is recorded", 2)]
+AT_ONCE = 6
 
 
 async def at_every_point(made: Forge, stores: Stores, folder: Path) -> None:
@@ -74,23 +66,24 @@ async def too_short(made: Forge, stores: Stores, folder: Path) -> None:
     assert not town.noted("let go", owner)
 
 
-TRIALS = [at_every_point, too_short]
+async def all_of_it(made: Forge, stores: Stores, folder: Path) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(at_every_point(made, stores, folder))
+        group.create_task(too_short(made, stores, folder))
 
 
-@pytest.mark.parametrize("trial", TRIALS)
-def test_who_stood_still(trial: Trial, tmp_path: Path) -> None:
+def test_who_stood_still(tmp_path: Path) -> None:
     async def main() -> None:
         async with forge() as made:
-            await trial(made, Files(), tmp_path)
+            await all_of_it(made, Files(), tmp_path)
 
     asyncio.run(main())
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("trial", TRIALS)
-def test_who_stood_still_on_postgres(trial: Trial, tmp_path: Path, postgres_server: Server) -> None:
+def test_who_stood_still_on_postgres(tmp_path: Path, postgres_server: Server) -> None:
     async def main() -> None:
         async with forge() as made, databases(postgres_server, made, tmp_path / "model") as stores:
-            await trial(made, stores, tmp_path)
+            await all_of_it(made, stores, tmp_path)
 
     asyncio.run(main())
