@@ -21,7 +21,6 @@ from delivery.pending import UNATTENDED
 from delivery.scheduler import Scheduler
 from delivery.signals import (
     Action,
-    Ask,
     Audience,
     Begun,
     Carried,
@@ -98,10 +97,10 @@ class Desk:
         before: Before = unchanged,
         after: After = unnoticed,
         watcher: Watcher | None = None,
-        spoken: Callable[[Utterance, Message | None], None] | None = None,
+        spoken: Callable[[Utterance, Message], None] | None = None,
         held: Callable[[], bool] = always,
     ) -> None:
-        """`spoken` is told of every utterance the desk begins (None for the message: an opener).
+        """`spoken` is told of every utterance the desk begins.
 
         `held` says whether the room is surely still ours; while it is not, nothing is begun.
         """
@@ -116,13 +115,12 @@ class Desk:
         self._watcher = watcher
         self._spoken = spoken
         self._held = held
-        self._scheduler = Scheduler()
+        self._scheduler = Scheduler(opening=f"{self._guarded(self._words.opener, Verbatim().opener())} ")
         self._events: deque[tuple[SchedulerEvent | None, float]] = deque()
         self._handling = False
         self._hearing: set[str] = set()
         self._utterances: dict[str, Utterance] = {}
         self._messages: dict[str, str] = {}
-        self._opener: Utterance | None = None
         self._deliveries: dict[str, Delivery] = {}
         """Those that were picked up, until their end is durable."""
         self._ended: set[str] = set()
@@ -250,11 +248,6 @@ class Desk:
             case Stop(message, reason):
                 if utterance := self._utterances.get(message):
                     self._channel.stop(utterance, reason)
-            case Ask(first):
-                text = self._guarded(self._words.opener, Verbatim().opener())
-                first = first and self._guarded(lambda: self._words.fold(()), False)
-                self._opener = self._channel.say(text, over=first)  # what has not begun is put off, not cut
-                self._tell_spoken(self._opener, None)
             case Fold(deliveries):
                 taken = self._guarded(lambda: self._words.fold(deliveries), False)
                 self._handle(FoldAnswered(tuple(d.id for d in deliveries), taken), self._loop.time())
@@ -276,10 +269,6 @@ class Desk:
             log.exception("room %s: whoever was asked or told failed", self.room)
             return otherwise
 
-    def _tell_spoken(self, utterance: Utterance, message: Message | None) -> None:
-        if spoken := self._spoken:
-            self._guarded(lambda: spoken(utterance, message), None)
-
     def _speak(self, message: Message) -> None:
         if not self._held():  # this process stood still, or the ledger is away: another may speak it
             return self._handle(SpeechOver(message.id, 0, False, "lapsed"), self._loop.time())
@@ -290,7 +279,9 @@ class Desk:
         self._utterances[message.id] = utterance
         self._messages[utterance.id] = message.id
         self._start(self._following, self._follow(message, utterance))
-        return self._tell_spoken(utterance, message)
+        if spoken := self._spoken:
+            self._guarded(lambda: spoken(utterance, message), None)
+        return None
 
     async def _follow(self, message: Message, utterance: Utterance) -> None:
         await utterance
@@ -301,8 +292,6 @@ class Desk:
     def _hush(self, reason: str) -> None:
         for utterance in list(self._utterances.values()):
             self._channel.stop(utterance, reason)
-        if self._opener is not None:
-            self._channel.stop(self._opener, reason)
 
     async def _prepare(self, delivery: Delivery, wording: str | None) -> None:
         """Settle what is to be spoken, and reserve the delivery."""

@@ -256,8 +256,8 @@ class Line:
         return _merged(head, able)
 
     def urgent(self) -> Pending | None:
-        """What outranks all that we are saying; unless that was meant to be said over everybody."""
-        if any(s.message.over for s in self.spoken.values()):
+        """What outranks all that we are saying; unless that was meant to be said over everybody, or before a reply."""
+        if any(s.message.over or s.asks for s in self.spoken.values()):
             return None
         rank = max((s.priority for s in self.spoken.values()), default=math.inf)
         items = [lane.first for lane in self._lanes.values() if lane.first.delivery.priority > rank]

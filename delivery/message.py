@@ -53,16 +53,20 @@ def compose(
     pieces: Sequence[Piece],
     *,
     separator: str = " ",
+    opening: str = "",
     resuming: str = "",
     to: str | None = None,
     over: bool = False,
 ) -> Message:
-    """Put what was not yet heard of `pieces` into one message; `resuming` is said before a piece that goes on."""
-    text = ""
-    parts = []
+    """Put what was not yet heard of `pieces` into one message.
+
+    `opening` is said first of all, `resuming` before a piece that goes on.
+    """
+    text = opening
+    parts: list[Part] = []
     for piece in pieces:
         offset = rest(piece.wording, piece.heard)
-        if text:
+        if parts:
             text += separator
         if piece.heard:
             text += resuming

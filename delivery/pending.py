@@ -14,7 +14,7 @@ from delivery.ledger import Delivery, Entry, SpeakAs, Status
 from delivery.message import Message
 from delivery.signals import Prepare
 from delivery.strategies import Strategy
-from voice.floor import FloorView
+from voice.floor import Blocker, FloorView
 
 if TYPE_CHECKING:
     from delivery.lane import Lane
@@ -34,7 +34,9 @@ class Next(Enum):
     FOLDED = auto()
     """The agent took it into its reply."""
     ASKED = auto()
-    """The agent asks the caller for the floor."""
+    """It has waited too long: it asks the caller for the floor, also before a reply that is owed."""
+    LATE = auto()
+    """The same, but the reply was on its way already: it comes after that."""
     URGENT = auto()
     """It cuts in on a less urgent one."""
 
@@ -134,6 +136,8 @@ class Pending:
         """From when on its strategy lets it be spoken; one that fails costs only its own delivery (`broken`)."""
         if self.strategy.talks_over and self.yields and not floor.open:
             return None
+        if self.next is Next.ASKED and floor.blocker is Blocker.REPLY:
+            return floor.since
         try:
             due = self.strategy.when(self.delivery, floor, now)
             if due is not None and (not isinstance(due, int | float) or isinstance(due, bool) or math.isnan(due)):
@@ -182,6 +186,8 @@ class Spoken:
     message: Message
     priority: int
     recorded: float
+    asks: bool = False
+    """It asked for the floor, and the reply that is owed comes after it: nothing gains by cutting it."""
     chars: int = 0
     begun: bool = False
     """Its first sample is at an ear."""

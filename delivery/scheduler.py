@@ -44,6 +44,8 @@ _SOON = frozenset({FloorState.AGENT_OWES, FloorState.AGENT_AUDIBLE})
 """The floor may open soon, by our own doing."""
 _OURS = frozenset({"priority", "over", "cancelled", "superseded", "expired"})
 """Cuts that the scheduler asked for."""
+_LATE = "late"
+"""It was to come before a reply, which was on its way to the ear already."""
 _UNCOUNTED = _OURS | {"hang_up", "stopped"}
 """Cuts that say nothing against a delivery: they do not count towards setting it aside."""
 _BROKEN = frozenset({"failed", "unconfirmed"})
@@ -52,8 +54,12 @@ _BROKEN = frozenset({"failed", "unconfirmed"})
 
 @dataclass(slots=True)
 class Scheduler:
-    """One room's. `tries`: how often a delivery may be cut or fail before it is set aside as dead."""
+    """One room's. `tries`: how often a delivery may be cut or fail before it is set aside as dead.
 
+    `opening` is said before what asks for the floor, `resuming` before what goes on after it was cut.
+    """
+
+    opening: str = "I have something for you. "
     resuming: str = "As I was saying: "
     tries: int = 3
     record_every: float = 0.5
@@ -67,7 +73,7 @@ class Scheduler:
 
     def __post_init__(self) -> None:
         self._replies = Replies(self._line)
-        self._drafts = Drafts(self.resuming)
+        self._drafts = Drafts(self.opening, self.resuming)
 
     def handle(self, event: SchedulerEvent, now: float) -> list[Action]:
         """Take in what happened at `now`; returns what to do, in this order."""
@@ -87,8 +93,7 @@ class Scheduler:
 
     def deadline(self) -> float | None:
         """When `expire` must be called, if nothing happens before."""
-        both = (self._line.deadline(), self._replies.deadline())
-        return min((d for d in both if d is not None and d > self._line.now), default=None)
+        return self._line.deadline()
 
     def known(self, id: str) -> bool:
         """Whether the delivery is here, waiting or being spoken."""
@@ -211,7 +216,7 @@ class Scheduler:
         elif view.state in _SOON and before is not view.state:
             self._foresee(actions)
         elif view.state is FloorState.OPEN:
-            self._replies.over(before, actions)
+            self._replies.over(before)
 
     # -- deciding
 
@@ -229,7 +234,6 @@ class Scheduler:
         self._expire(actions)
         for item in self._line.choose():
             self._settle(item, Status.DEAD, item.broken, actions)
-        self._replies.pass_time(actions)
         self._cut_in(actions)
         head, due = self._line.head, self._line.due
         if head is None or due is None:
@@ -353,12 +357,14 @@ class Scheduler:
             item.retry_at = self._after_pause(item)
         elif counted:
             item.yields = True
-        elif not begun and cut not in _OURS:
+        elif not begun and cut not in _OURS and cut != _LATE:
             item.retry_at = self._line.now + PAUSE
         heard = item.text[: item.heard]
         if item.delivery.on_interrupt is OnInterrupt.REPEAT:
             item.heard = 0
         self._line.add(item)
+        if cut == _LATE:
+            self._line.hurry(item, Next.LATE)
         move = Move(item.id, Status.QUEUED, heard_chars=item.heard, reason=cut, attempt=counted)
         actions.append(Record((move,)))
         actions.append(Interrupted(item.delivery, heard, item.text[item.heard :], cut))

@@ -112,7 +112,10 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class SpeechOver:
-    """A message is over. `complete`: all of it was heard; otherwise `cut` says by whom or what, `chars` how far."""
+    """A message is over. `complete`: all of it was heard; otherwise `cut` says by whom or what, `chars` how far.
+
+    `late`: it was to come before a reply, which has begun by now.
+    """
 
     message: str
     chars: int
@@ -152,13 +155,6 @@ class Fold:
     """Ask the agent to take the deliveries into the reply it owes; answer `FoldAnswered`."""
 
     deliveries: tuple[Delivery, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask the caller for the floor with a short opener; `first`: before the reply that is owed, if it has not begun."""
-
-    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,4 +206,4 @@ class Interrupted:
     cut: str
 
 
-Action = Prepare | Fold | Ask | Speak | Stop | Record | Settled | Interrupted
+Action = Prepare | Fold | Speak | Stop | Record | Settled | Interrupted

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, ClassVar
 
 from delivery.ledger import Delivery
-from voice.floor import Blocker, FloorState, FloorView
+from voice.floor import FloorState, FloorView
 
 LONGEST = 24 * 3600.0
 """No wait of a strategy or delivery may be set longer than a day (seconds)."""
@@ -61,7 +61,7 @@ class Strategy:
     separator: str = " "
     """What stands between merged texts."""
     max_wait: float | None = 30.0
-    """Seconds after which the agent asks for the floor (None: never)."""
+    """Seconds after which it asks for the floor at the end of a caller's turn (None: never)."""
 
     _known: ClassVar[dict[str, type[Strategy]]] = {}
 
@@ -109,28 +109,22 @@ class Immediate(Strategy):
 class WaitForIdle(Strategy):
     """Once the floor has been open for `buffer` seconds without a break.
 
-    After `max_wait` seconds the agent asks for the floor at the next end of a caller's turn (None: it never asks).
-
-    `before_reply`: also so many seconds after a caller's turn, before the reply that the agent owes and that is not on
-    its way yet (None: never before it). No other moment is so surely ours, since the caller has just given up the
-    floor; the price is an answer that comes later. 0.3 leaves time to notice that the turn goes on after all.
+    What has waited `max_wait` seconds is told at the next end of a caller's turn, after an opener that asks for the floor
+    and before the reply if that has not begun (0: at the first; None: never). The answer comes a little later then, but
+    no talk is so dense that a result never comes.
     """
 
     name: ClassVar[str] = "wait_for_idle"
     impartial: ClassVar[bool] = True
     buffer: float = 1.0
     max_wait: float | None = 30.0
-    before_reply: float | None = None
 
     def __post_init__(self) -> None:
         seconds("buffer", self.buffer, required=True)
         seconds("max_wait", self.max_wait)
-        seconds("before_reply", self.before_reply)
 
     def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
         """`buffer` seconds after everything fell silent, and not before a pending question is over."""
-        if floor.blocker is Blocker.REPLY and self.before_reply is not None:
-            return floor.since + self.before_reply
         return idle_since(floor, self.buffer)
 
 
@@ -144,18 +138,14 @@ class Queued(Strategy):
     buffer: float = 1.0
     separator: str = " "
     max_wait: float | None = 30.0
-    before_reply: float | None = None
 
     def __post_init__(self) -> None:
         separator(self.separator)
         seconds("buffer", self.buffer, required=True)
         seconds("max_wait", self.max_wait)
-        seconds("before_reply", self.before_reply)
 
     def when(self, delivery: Delivery, floor: FloorView, now: float) -> float | None:
         """`buffer` seconds after everything fell silent, and not before a pending question is over."""
-        if floor.blocker is Blocker.REPLY and self.before_reply is not None:
-            return floor.since + self.before_reply
         return idle_since(floor, self.buffer)
 
 

@@ -211,8 +211,7 @@ class Conversation:
         """Asks for the floor."""
         return "I have something for you."
 
-    def spoken(self, utterance: Utterance, message: Spoken | None) -> None:
+    def spoken(self, utterance: Utterance, message: Spoken) -> None:
         """The desk began to speak: remember what was heard of it too."""
-        kind: UtteranceRole = "opener" if message is None else "delivery"
-        self._noted(utterance, kind, tuple(p.delivery for p in message.parts) if message else ())
+        self._noted(utterance, "delivery", tuple(p.delivery for p in message.parts))
         self._group.create_task(self._remember(utterance, []))

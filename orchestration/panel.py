@@ -17,7 +17,7 @@ a page can align them with its own clock. Messages, by kind (what the page, and 
     digit      {caller, digit, at}
     floor      {state, blocker, caller, since, at}  as in voice/floor.py
     utterance  {id, role, deliveries, from, text, at}  the agent's words: `text` replaces everything from character
-               `from` on. role: reply, delivery, opener, apology
+               `from` on. role: reply, delivery, apology
     speaking   {utterance, state, question, until, at}  state: scheduled (audible until `until`), started, paused, ended
     heard      {utterance, chars, at} this many characters of its text have reached the ear
     task       {id, label, status, parent, progress, at}
@@ -55,7 +55,7 @@ from voice.floor import FloorChanged
 
 Send = Callable[[str, Mapping[str, Any]], None]
 """Shows a message (kind, payload) to everybody in the room; must not raise."""
-UtteranceRole = Literal["reply", "delivery", "opener", "apology"]
+UtteranceRole = Literal["reply", "delivery", "apology"]
 
 MAX_TEXT = 2000
 MAX_LABEL = 200

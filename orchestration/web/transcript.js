@@ -2,7 +2,7 @@
 
 import { Rows, element } from "./rows.js";
 
-const ROLES = { delivery: "result", opener: "asks for the floor", apology: "apology" };
+const ROLES = { delivery: "result", apology: "apology" };
 const UNSURE = 0.5;
 
 /** The entries of the transcript, oldest first: [key, row]. */

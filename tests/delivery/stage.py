@@ -17,7 +17,6 @@ from delivery.record import after
 from delivery.scheduler import Scheduler
 from delivery.signals import (
     Action,
-    Ask,
     Audience,
     Begun,
     Carried,
@@ -55,7 +54,7 @@ from voice.events import (
     Turn,
     TurnEnded,
 )
-from voice.floor import Floor, FloorChanged, FloorView
+from voice.floor import Blocker, Floor, FloorChanged, FloorView
 
 ANNA, BERT = "anna", "bert"
 WORD = 0.5
@@ -326,8 +325,6 @@ class Stage:
                 self.playing[message].stopped = reason
                 if self.prompt:
                     self.cut(message, reason)
-            case Ask():
-                self.asked.append(self.now)
             case Fold(deliveries):
                 ids = tuple(d.id for d in deliveries)
                 self.folded += [(self.now, id) for id in ids]
@@ -347,7 +344,12 @@ class Stage:
                 self._settle(action, before)
 
     def _speak(self, message: Message) -> None:
-        assert message.over or (self.view is not None and self.view.open), "spoken over somebody"
+        assert self.view is not None
+        asks = message.text.startswith(self.scheduler.opening)
+        if asks:
+            self.asked.append(self.now)
+        may = self.view.open or (asks and self.view.blocker is Blocker.REPLY)
+        assert message.over or may, "spoken over somebody"
         assert all(p.stopped for p in self.playing.values()), "spoken beside another message"
         for part in message.parts:
             assert part.delivery not in self.settled, "spoken after its end"

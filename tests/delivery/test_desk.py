@@ -10,7 +10,7 @@ import pytest
 from delivery import desk as desk_module
 from delivery.ledger import Delivery, OnInterrupt, SpeakAs, Status
 from delivery.receipt import Receipt
-from delivery.strategies import Immediate, Queued, WaitForIdle
+from delivery.strategies import Immediate, Queued
 from tests.delivery.house import WORD, Agent, Anna, Door, House, delivery, lines, near, play
 from voice.floor import FloorTimes
 from voice.playout import FLUSH
@@ -266,46 +266,33 @@ def test_a_caller_who_does_not_hear_when_the_desk_opens_is_waited_for() -> None:
 # -- asking and folding
 
 
-def test_after_max_wait_the_agent_asks_and_then_speaks() -> None:
-    async def script(house: House, anna: Anna) -> None:
-        house.answer()
-        await house.put("a", max_wait=3.0)
-        await anna.say("what is the time what is the time what is the time")
-        noon = await anna.hears("noon.")
-        opener = await anna.hears("One thing more.")
-        line = await anna.hears("a4")
-        assert noon.ended is not None
-        assert opener.ended is not None
-        assert near(opener.started, noon.ended)
-        assert near(line.started, opener.ended)
-
-    told = play(script, words=Agent())
-    assert [ids for _, ids in told.spoken] == [(), ("a",)]
-
-
-def test_a_result_may_come_before_the_reply_that_is_owed() -> None:
+def test_what_has_waited_too_long_asks_for_the_floor_and_comes_before_the_reply() -> None:
     async def script(house: House, anna: Anna) -> None:
         house.answer(seconds=2.0)
-        await house.put("a", strategy=WaitForIdle(before_reply=0.3))
+        await house.put("a", max_wait=1.0)
         _, stopped = await anna.say("what is the time what is the time")
         line = await anna.hears("a4")
         noon = await anna.hears("noon.")
+        assert line.heard == "One thing more. a0 a1 a2 a3 a4"
         assert line.ended is not None
-        assert near(line.started, stopped + 0.6 + 0.3)
+        assert near(line.started, stopped + 0.6)
         assert near(noon.started, line.ended)
 
-    play(script, words=Agent(takes=True))
+    told = play(script, words=Agent(takes=True))
+    assert [ids for _, ids in told.spoken] == [("a",)]
 
 
-def test_behind_a_reply_that_is_on_its_way_it_waits_for_silence() -> None:
+def test_when_the_reply_is_on_its_way_it_comes_right_after_that() -> None:
     async def script(house: House, anna: Anna) -> None:
         house.answer(seconds=2.0)
-        await house.put("a", strategy=WaitForIdle(before_reply=0.3))
+        await house.put("a", max_wait=1.0)
         await anna.say("what is the time what is the time")
         noon = await anna.hears("noon.")
         line = await anna.hears("a4")
         assert noon.ended is not None
-        assert near(line.started, noon.ended + 1.0)
+        assert near(line.started, noon.ended)
+        assert line.heard == "One thing more. a0 a1 a2 a3 a4"
+        assert (await house.entry("a")).attempts == 0
 
     play(script, words=Agent(takes=False))
 
@@ -349,7 +336,7 @@ def test_an_agent_that_fails_to_answer_the_desk_costs_nothing(caplog: pytest.Log
         await house.put("a", max_wait=0.0, speak_as=SpeakAs.AGENT)
         await house.put("b", speak_as=SpeakAs.AGENT)
         await anna.say("what is the time")
-        await anna.hears("I have something for you.")
+        await anna.hears("I have something for you. ")
         await anna.hears("as told")
         await anna.hears("as told")
 

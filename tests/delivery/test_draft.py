@@ -15,7 +15,7 @@ def pending(id: str, strategy: Strategy, **fields: int) -> Pending:
 
 
 def test_a_message_is_made_once_and_handed_over_once() -> None:
-    drafts = Drafts("So: ")
+    drafts = Drafts("Well: ", "So: ")
     items = [pending("a", Queued(1.0, separator="; ")), pending("b", Queued(2.0), priority=3, heard_chars=4)]
     assert not drafts.has(items)
     draft = drafts.write(items)
@@ -34,7 +34,7 @@ def test_a_message_is_made_once_and_handed_over_once() -> None:
 
 
 def test_another_message_is_another_draft_with_an_id_of_its_own() -> None:
-    drafts = Drafts("")
+    drafts = Drafts("", "")
     a, b = pending("a", Queued()), pending("b", Queued())
     first = drafts.write([a])
     second = drafts.write([a, b])

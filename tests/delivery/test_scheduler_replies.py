@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from delivery.ledger import SpeakAs, Status
-from delivery.replies import FOLDED, FOLDED_CHARS, PATIENCE
+from delivery.replies import FOLDED, FOLDED_CHARS
+from delivery.scheduler import Scheduler
 from delivery.strategies import Immediate, Queued, WaitForIdle
 from tests.delivery.stage import ANNA, BERT, LAST, WORD, Never, Stage, answered, begun
 from voice.events import ReplySettled, SpeakingEnded, SpeakingScheduled, SpeakingStarted, WordsHeard
+
+OPENING = Scheduler().opening
+ASKING = len(OPENING.split()) * WORD
 
 # -- asking for the floor
 
@@ -24,7 +28,7 @@ def talk(stage: Stage, until: float) -> None:
         stage.until(stage.now + 0.5)
 
 
-def test_after_max_wait_the_agent_asks_at_the_end_of_a_turn_and_then_waits_for_no_buffer() -> None:
+def test_after_max_wait_it_comes_at_the_end_of_a_turn_and_asks_for_the_floor() -> None:
     stage = Stage().join()
     stage.speech()
     stage.submit("a", WaitForIdle(1.0), max_wait=10.0)
@@ -33,44 +37,42 @@ def test_after_max_wait_the_agent_asks_at_the_end_of_a_turn_and_then_waits_for_n
         stage.tell(WordsHeard(ANNA, "and then"))
     assert stage.asked == []
     turn = stage.turn()
-    stage.until(13)
+    assert stage.asked == [12.0]
+    assert stage.said == [(12.0, OPENING + "a0 a1 a2 a3")]
+    stage.until(20)
     stage.reply(turn, 2.0)
-    assert stage.asked == stage.times == [15.0]
+    assert stage.status("a") is Status.HEARD
 
 
-def test_if_the_reply_does_not_begin_soon_the_agent_asks_before_it() -> None:
-    stage = Stage().join()
+def test_if_the_reply_begins_before_it_is_ready_it_comes_after_the_reply() -> None:
+    stage = Stage(prepared=False).join()
     stage.speech()
     stage.submit("a", WaitForIdle(1.0), max_wait=1.0)
     stage.until(2.0)
     turn = stage.turn()
-    stage.until(5.0)
-    assert stage.asked == [2.0 + PATIENCE]
-    stage.reply(turn, 2.0)
-    assert stage.times == [7.0]
+    stage.tell(SpeakingScheduled("reply", 4.0))
+    stage.tell(SpeakingStarted("reply"))
+    stage.make_ready("a")
+    stage.until(4.0)
+    assert stage.said == []
+    stage.tell(ReplySettled(turn.id))
+    stage.tell(SpeakingEnded("reply"))
+    assert stage.said == [(4.0, OPENING + "a0 a1 a2 a3")]
 
 
 def test_it_does_not_ask_while_its_own_question_waits_for_an_answer() -> None:
-    stage = Stage().join()
+    stage = Stage(prepared=False).join()
     stage.speech()
     stage.submit("a", WaitForIdle(1.0), max_wait=1.0)
     stage.until(2.0)
     stage.reply(stage.turn(), 1.0, question=True)
+    stage.make_ready("a")
     stage.until(20)
     assert stage.asked == stage.times == [3.0 + 1.5]
 
 
-def test_it_asks_at_once_where_no_reply_comes() -> None:
-    stage = Stage().join()
-    stage.speech()
-    stage.submit("a", WaitForIdle(1.0), max_wait=1.0)
-    stage.until(2.0)
-    stage.tell(ReplySettled(stage.turn().id))
-    assert stage.asked == stage.times == [2.0]
-
-
 def test_it_does_not_ask_for_what_is_gone_by_then() -> None:
-    stage = Stage().join()
+    stage = Stage(prepared=False).join()
     stage.speech()
     stage.submit("a", WaitForIdle(1.0), max_wait=1.0)
     stage.until(2.0)
@@ -87,7 +89,7 @@ def test_it_does_not_ask_before() -> None:
     talk(stage, until=27.0)
     assert (stage.asked, stage.said) == ([], [])
     talk(stage, until=32.0)
-    assert stage.asked == stage.times == [32.5]
+    assert stage.asked == stage.times == [31.5]
 
 
 def test_without_max_wait_it_never_asks() -> None:
@@ -108,41 +110,53 @@ def test_it_asks_for_one_at_a_time() -> None:
     turn = stage.turn()
     stage.turn(BERT)
     stage.tell(ReplySettled("t2"))
+    assert stage.said == [(5.0, OPENING + "a0 a1 a2 a3")]
+    stage.until(5.0 + ASKING + LAST)
     stage.reply(turn, 1.0)
-    assert stage.asked == [6.0]
-    assert [t[:2] for t in stage.texts] == ["a0"]
     stage.until(20)
-    assert stage.times[1] == 6.0 + LAST + 1.0
+    assert stage.said[1] == (5.0 + ASKING + LAST + 1.0 + 1.0, "b0 b1 b2 b3")
 
 
-@pytest.mark.parametrize("priority", [0, 1])
-def test_what_it_asked_for_comes_first_then_unless_something_outranks_it(priority: int) -> None:
+def test_it_asks_for_what_has_waited_too_long_not_for_what_outranks_it() -> None:
     stage = Stage().join()
     stage.speech()
-    stage.submit("a", max_wait=None, priority=priority)
+    stage.submit("a", max_wait=None, priority=1)
     stage.submit("b", max_wait=1.0)
     stage.until(5)
-    stage.reply(stage.turn(), 1.0)
+    turn = stage.turn()
+    stage.until(5.0 + ASKING + LAST)
+    stage.reply(turn, 1.0)
     stage.until(20)
-    if priority:
-        assert stage.said == [(7.0, "a0 a1 a2 a3"), (7.0 + LAST, "b0 b1 b2 b3")]
-    else:
-        assert stage.said == [(6.0, "b0 b1 b2 b3"), (6.0 + LAST + 1.0, "a0 a1 a2 a3")]
+    assert [text for _, text in stage.said] == [OPENING + "b0 b1 b2 b3", "a0 a1 a2 a3"]
 
 
 def test_a_caller_who_takes_the_floor_first_is_asked_again() -> None:
+    stage = Stage(prepared=False).join()
+    stage.speech()
+    stage.submit("a", max_wait=1.0)
+    stage.until(5)
+    stage.turn()
+    stage.speech()
+    stage.make_ready("a")
+    stage.until(8)
+    assert stage.asked == []
+    stage.turn()
+    assert stage.asked == stage.times == [8.0]
+
+
+def test_a_caller_who_goes_on_after_the_opener_has_missed_nothing() -> None:
     stage = Stage().join()
     stage.speech()
     stage.submit("a", max_wait=1.0)
     stage.until(5)
-    turn = stage.turn()
-    stage.until(5 + PATIENCE)
+    stage.turn()
+    stage.until(5 + ASKING - WORD)
+    stage.cut(next(iter(stage.playing)), ANNA)
     stage.speech()
-    stage.until(8)
-    stage.tell(ReplySettled(turn.id))
-    stage.reply(stage.turn(), 1.0)
-    assert stage.asked == [5 + PATIENCE, 9.0]
-    assert stage.times == [9.0]
+    assert stage.entries["a"].attempts == 0
+    stage.until(12)
+    stage.turn()
+    assert stage.said[1] == (12.0, OPENING + "a0 a1 a2 a3")
 
 
 def test_it_does_not_ask_for_what_could_not_be_spoken() -> None:
@@ -155,18 +169,6 @@ def test_it_does_not_ask_for_what_could_not_be_spoken() -> None:
     stage.until(5)
     stage.turn()
     assert stage.asked == []
-
-
-def test_what_the_agent_asked_the_floor_for_is_made_ready_meanwhile() -> None:
-    stage = Stage(prepared=False).join()
-    stage.speech()
-    stage.submit("a", max_wait=1.0)
-    stage.until(5)
-    turn = stage.turn()
-    assert set(stage.preparing) == {"a"}
-    stage.make_ready("a")
-    stage.reply(turn, 1.0)
-    assert stage.times == [6.0]
 
 
 # -- folding

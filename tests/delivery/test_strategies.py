@@ -57,18 +57,6 @@ def test_idle_is_an_open_floor_for_as_long_as_the_buffer(strategy: Strategy) -> 
     assert [strategy.when(ONE, floor, 10.0) for floor in CLOSED] == [None] * len(CLOSED)
 
 
-@pytest.mark.parametrize("kind", [WaitForIdle, Queued])
-def test_it_may_come_before_the_reply_if_that_is_wanted(kind: type[WaitForIdle] | type[Queued]) -> None:
-    strategy = kind(before_reply=0.3)
-    for floor in CLOSED:
-        due = 10.3 if floor.blocker is Blocker.REPLY else None
-        assert strategy.when(ONE, floor, 10.0) == due
-    assert strategy.when(ONE, OPEN, 10.0) == 11.0
-    assert read(strategy.written()) == strategy
-    with pytest.raises(ValueError, match="before_reply"):
-        kind(before_reply=-0.1)
-
-
 @pytest.mark.parametrize(("buffer", "due"), [(0.0, 11.5), (1.0, 11.5), (1.5, 11.5), (2.0, 12.0)])
 def test_a_question_is_waited_out_and_counts_towards_the_buffer(buffer: float, due: float) -> None:
     assert WaitForIdle(buffer).when(ONE, AFTER_A_QUESTION, 11.5) == due

@@ -188,4 +188,4 @@ def test_who_loses_the_room_while_it_asks_for_the_floor_falls_silent() -> None:
         assert house.desk.lost.is_set()
         assert "ten" not in " ".join(lines(anna))
 
-    play(script, words=Wordy())
+    play(script, words=Wordy(takes=True))

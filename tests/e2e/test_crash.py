@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.server import server
 from tests.e2e.voices import speech
-from tests.e2e.wire_caller import WireCaller, wire_caller
+from tests.e2e.wire_caller import WireCaller, coming_back, wire_caller
 
 pytestmark = [pytest.mark.crash, pytest.mark.speech]
 
@@ -40,13 +40,13 @@ def test_what_is_owed_survives_the_server_and_is_heard_once(tmp_path: Path) -> N
             first.kill()
             await first.gone()
 
-        async with server(tmp_path) as second, wire_caller(second.url, token=token, leave=False) as ann:
+        async with server(tmp_path) as second, coming_back(second.url, token, leave=False) as ann:
             spoken = await ann.hears("Electric cars need a third", within=40)
             second.kill()
             before = spoken.heard.strip()
             await second.gone()
 
-        async with server(tmp_path) as third, wire_caller(third.url, token=token) as ann:
+        async with server(tmp_path) as third, coming_back(third.url, token) as ann:
             await ann.hears("after five years.", within=40)
             await asyncio.sleep(4)
             (after,) = results(ann)
@@ -55,7 +55,7 @@ def test_what_is_owed_survives_the_server_and_is_heard_once(tmp_path: Path) -> N
             twice = len(before.split()) + len(after.split()) - len(RESULT.split())
             assert 0 <= twice <= IN_FLIGHT, f"{twice} words were heard twice"
 
-        async with server(tmp_path) as fourth, wire_caller(fourth.url, token=token) as ann:
+        async with server(tmp_path) as fourth, coming_back(fourth.url, token) as ann:
             await asyncio.sleep(8)
             assert results(ann) == []
 

@@ -4,8 +4,6 @@ when that dies the other goes on with what is owed."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -14,29 +12,10 @@ import pytest
 from tests.e2e.server import Server, server
 from tests.e2e.test_crash import RESULT
 from tests.e2e.voices import speech
-from tests.e2e.wire_caller import WireCaller, wire_caller
+from tests.e2e.wire_caller import coming_back, wire_caller
 
 SHARED = Path(__file__).with_name("shared.py")
-DEAD = 1.5
-"""Seconds for which nobody can know that a process is dead: callers may still be sent to it, and come back."""
-
 pytestmark = [pytest.mark.crash, pytest.mark.speech]
-
-
-@contextlib.asynccontextmanager
-async def coming_back(url: str, token: str) -> AsyncIterator[WireCaller]:
-    """Join as the page does: from a server that does not answer back to the first one."""
-    until = asyncio.get_running_loop().time() + DEAD
-    async with contextlib.AsyncExitStack() as call:
-        while True:
-            try:
-                ann = await call.enter_async_context(wire_caller(url, name="Ann", token=token))
-                break
-            except ConnectionRefusedError:
-                if asyncio.get_running_loop().time() > until:
-                    raise
-                await asyncio.sleep(0.25)
-        yield ann
 
 
 @pytest.mark.parametrize("where", ["directory", pytest.param("database", marks=pytest.mark.postgres)])

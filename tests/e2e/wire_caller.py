@@ -25,6 +25,8 @@ from voice.transports.wire import HEADER, PROTOCOL, Kind
 
 PREBUFFER = 2
 """Frames held back before a stream is played."""
+DEAD = 1.5
+"""Seconds for which nobody can know that a process is dead: callers may still be sent to it, and come back."""
 REPORT = 5
 """Frames between receipts."""
 
@@ -239,3 +241,19 @@ async def wire_caller(
             for task in filter(None, (reading, living)):
                 task.cancel()
             await asyncio.gather(*filter(None, (reading, living)), return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def coming_back(url: str, token: str, *, leave: bool = True) -> AsyncIterator[WireCaller]:
+    """Join as the page does: from a server that does not answer back to the first one."""
+    until = asyncio.get_running_loop().time() + DEAD
+    async with contextlib.AsyncExitStack() as call:
+        while True:
+            try:
+                ann = await call.enter_async_context(wire_caller(url, token=token, leave=leave))
+                break
+            except ConnectionRefusedError:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(0.25)
+        yield ann

@@ -332,7 +332,7 @@ def test_spans_never_overlap_whatever_the_order(events: list[Event]) -> None:
             assert i == 0 or row["spans"][i - 1][1] <= began
 
 
-@pytest.mark.parametrize("kind", ["reply", "delivery", "opener", "apology"])
+@pytest.mark.parametrize("kind", ["reply", "delivery", "apology"])
 def test_every_kind_of_utterance_is_named(kind: Any) -> None:
     panel, messages = told()
     panel.utterance("u", "words", kind, at=0.0)

@@ -14,24 +14,23 @@ from tests.bench.floor.plot import picture
 from tests.bench.floor.replay import recorded
 from tests.bench.floor.rttm import RttmError, read
 from tests.bench.floor.run import (
-    AHEAD,
+    AT_ONCE,
     BUFFERS,
     EYES,
+    MAX_WAITS,
     OURS,
     RIVALS,
     TIMERS,
     USUAL,
-    VERBATIM,
     Entrant,
     compare,
     ours,
-    read_out,
 )
 from tests.bench.floor.talk import CALL, RESPONDS, RESULTS, Call, draw
 
 DEFAULT = 900
 """Deliveries a policy."""
-HELD = {"WaitForIdle(1.0)": "WaitForIdle(1.0)", VERBATIM.name: "WaitForIdle(1.0, before_reply=0.3), read out"}
+HELD = {"WaitForIdle(1.0)": "WaitForIdle(1.0)", AT_ONCE.name: "WaitForIdle(1.0, max_wait=0)"}
 """Rows of the table that are held against the targets."""
 TALKATIVE = (0.2, RESPONDS, 0.8)
 
@@ -97,10 +96,10 @@ def show_table(calls: Sequence[Call]) -> Points:
 
 
 def show_frontier(calls: Sequence[Call], points: Points) -> Points:
-    """Ours by its buffer and by how soon it may come before a reply, and everybody else."""
-    print(f"\nfrontier: WaitForIdle by its buffer ({len(calls)} calls), and the others of the table")
-    entrants = [Entrant(f"WaitForIdle({b:g})", ours(b), "ours") for b in BUFFERS]
-    entrants += [Entrant(f"before_reply={a:g}", read_out(a), "ahead") for a in AHEAD]
+    """Ours by its buffer and by its longest wait, and everybody else."""
+    print(f"\nfrontier: WaitForIdle by buffer and max_wait ({len(calls)} calls), and the others of the table")
+    entrants = [Entrant(f"WaitForIdle({b:g})", ours(b), "buffer") for b in BUFFERS]
+    entrants += [Entrant(f"max_wait={w:g}", ours(max_wait=w), "ours") for w in MAX_WAITS]
     line = [(e.name, e.group, t) for e, t in zip(entrants, compare(calls, entrants, USUAL), strict=True)]
     points = [*line, *(p for p in points if p[1] != "ours")]
     print(report.frontier([(name, tally) for name, _, tally in points]))
@@ -109,7 +108,7 @@ def show_frontier(calls: Sequence[Call], points: Points) -> Points:
 
 def show_pair(title: str, calls: Sequence[Call], judge: Judge | NoJudge) -> None:
     print(f"-- {title}")
-    pair = (OURS[0], VERBATIM, TIMERS[2])
+    pair = (OURS[0], AT_ONCE, TIMERS[2])
     for entrant, tally in zip(pair, compare(calls, pair, judge), strict=True):
         print(report.row(entrant.name, tally), flush=True)
 

@@ -43,8 +43,6 @@ class Tally:
     false_idle: int = 0
     intrusions: int = 0
     """Collisions and false idles, each onset once."""
-    openers: int = 0
-    opener_collisions: int = 0
     raced: int = 0
     never: int = 0
     owed: int = 0

@@ -42,7 +42,6 @@ class Utterance:
     said_at: float
     made_at: float
     reply_to: str | None = None
-    opener: bool = False
     question: bool = False
     over: bool = False
     exempt: bool = False
@@ -87,7 +86,6 @@ class Mouth:
         self.queue: list[Utterance] = []
         self.silent_since = float("-inf")
         """When the agent last fell silent at the ear."""
-        self._forewarned = False
         """The caller was told that more comes than the reply."""
         self._held = self._nods = False
         self._taker = False
@@ -198,16 +196,12 @@ class Mouth:
         seconds = (len(utterance.words) - utterance.heard) * WORD
         if not resumed:
             utterance.started = now
-            self._forewarned = self._forewarned and utterance.reply_to is not None
             self._begins(utterance)
         utterance.spans.append((now, now + seconds, now + seconds))
         self._timer = self._time.at(now + seconds, lambda: self._end(utterance))
-        self._ear.hear_start(self._response(utterance), utterance.heard * WORD, seconds, resumed)
+        self._ear.hear_start(utterance.response, utterance.heard * WORD, seconds, resumed)
         self._feed(SpeakingScheduled(utterance.id, now + seconds))
         self._feed(SpeakingStarted(utterance.id))
-
-    def _response(self, utterance: Utterance) -> Response:
-        return utterance.response.to_opener if self._forewarned or utterance.opener else utterance.response
 
     def _silence(self, utterance: Utterance) -> None:
         """Clear what is on its way; the ear falls silent a little later."""
@@ -231,7 +225,7 @@ class Mouth:
         utterance.spans[-1] = (self._from, now, utterance.spans[-1][2])
         utterance.audible = False
         self.silent_since = now
-        self._ear.hear_silence(self._response(utterance), False, False)
+        self._ear.hear_silence(utterance.response, False, False)
         if utterance.cut_by is not None:
             self._finish(utterance)
         else:
@@ -240,10 +234,9 @@ class Mouth:
 
     def _end(self, utterance: Utterance) -> None:
         utterance.heard = len(utterance.words)
-        self._forewarned = self._forewarned or utterance.opener
         utterance.playing = utterance.audible = False
         self.silent_since = self._time.now
-        self._ear.hear_silence(self._response(utterance), True, utterance.question)
+        self._ear.hear_silence(utterance.response, True, utterance.question)
         self._finish(utterance)
 
     def _finish(self, utterance: Utterance) -> None:

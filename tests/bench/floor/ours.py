@@ -8,7 +8,6 @@ from delivery.ledger import Delivery, Entry, SpeakAs, Status
 from delivery.scheduler import Scheduler
 from delivery.signals import (
     Action,
-    Ask,
     Audience,
     Begun,
     FloorMoved,
@@ -35,8 +34,6 @@ from voice.floor import Blocker, FloorChanged
 
 RESERVED = 0.001
 """Seconds a ledger takes to reserve a delivery (measured: 0.4 ms)."""
-OPENER = 3
-"""Words of "I have something for you": about a second."""
 _WORD = re.compile(r"\S+")
 
 
@@ -126,8 +123,6 @@ class Ours:
             case Stop(message, reason):
                 if message in self._utterances:
                     room.mouth.cut([self._utterances[message][0]], reason)
-            case Ask(first):  # what has not begun is put off, not cut
-                room.say((("", 0),) * OPENER, opener=True, over=first and room.may_fold())
             case Fold(deliveries):
                 self._hand(FoldAnswered(tuple(d.id for d in deliveries), room.may_fold()))
             case Prepare(delivery, wording):
@@ -142,8 +137,8 @@ class Ours:
         message, room = speak.message, self._room
         words, ends = [], []
         for match in _WORD.finditer(message.text):
-            id, dot, number = match.group().partition(".")
-            words.append((id, int(number)) if dot else ("", 0))
+            id, _, number = match.group().partition(".")
+            words.append((id, int(number)) if number else ("", 0))
             ends.append(match.end())
         owed = not message.over and room.view.blocker is Blocker.REPLY
         if owed and not room.may_fold():

@@ -10,7 +10,7 @@ Point = tuple[str, str, float, float]
 """Name, group, median wait in seconds, collisions as a share."""
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 460, 60, 170, 40, 50
-_COLOURS = {"ours": "#0a7d5a", "ahead": "#0a58a6", "timer": "#b5651d", "rival": "#7a5195"}
+_COLOURS = {"ours": "#0a7d5a", "buffer": "#0a58a6", "timer": "#b5651d", "rival": "#7a5195"}
 _LABEL = 110
 """How wide a name is, about."""
 _TICKS = (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
@@ -45,7 +45,7 @@ def picture(points: Sequence[Point], title: str) -> str:
         height = y(n * step)
         parts.append(f'<path d="M{_LEFT} {height:.1f}H{right}" stroke="#ddd"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{height + 4:.1f}" text-anchor="end">{100 * n * step:g}</text>')
-    for group in ("ours", "ahead", "timer"):
+    for group in ("ours", "buffer", "timer"):
         line = [f"{x(w):.1f} {y(c):.1f}" for _, g, w, c in shown if g == group]
         if len(line) > 1:
             parts.append(f'<path d="M{"L".join(line)}" fill="none" stroke="{_COLOURS[group]}" stroke-width="1.5"/>')

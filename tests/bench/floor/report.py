@@ -11,7 +11,7 @@ NAME = 24
 LEGEND = """\
 M1     collision: the caller speaks at the delivery's first sample, or begins within 300 ms of it
 M2     false idle: that sample falls into a pause within the caller's turn
-races  that sample comes before a reply that is owed;  ask: openers ("I have something for you") that collide
+races  that sample comes before a reply that is owed
 wait   seconds from a result's arrival to its first sample;  late: over max_wait and a turn (45 s);  never: not begun
 M3     from the moment the policy allowed it to the command to speak (synthesis 150 ms and line 50 ms come on top)
 M4     the caller takes the floor: until the agent is silent at their ear;  yield: within 2 s;
@@ -44,7 +44,6 @@ COLUMNS: tuple[tuple[str, int, Callable[[Tally], str]], ...] = (
     ("M1 %", 6, lambda t: percent(t.collisions, t.onsets)),
     ("M2 %", 6, lambda t: percent(t.false_idle, t.onsets)),
     ("races", 7, lambda t: percent(t.raced, t.onsets)),
-    ("ask %", 6, lambda t: percent(t.opener_collisions, t.openers)),
     ("| wait50", 9, lambda t: seconds(t.delay)),
     ("95", 6, lambda t: seconds(quantile(t.delays, 0.95))),
     ("late", 6, lambda t: percent(t.late, len(t.delays))),

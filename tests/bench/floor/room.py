@@ -148,7 +148,6 @@ class Room:
         words: tuple[tuple[str, int], ...],
         *,
         message: str | None = None,
-        opener: bool = False,
         over: bool = False,
         ahead: bool = False,
         making: float = 0.0,
@@ -165,7 +164,6 @@ class Room:
             over=over,
             exempt=over,
             message=message,
-            opener=opener,
         )
         self.said.append(utterance)
         self.mouth.say(utterance, ahead)
@@ -370,7 +368,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """The first sample of a delivery, or of the opener before it, and the truth about the caller at that moment."""
+    """The first sample of a delivery, with what is said before it, and the truth about the caller at that moment."""
 
     utterance: Utterance
     at: float

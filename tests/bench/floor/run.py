@@ -31,27 +31,21 @@ class Entrant:
     group: str
 
 
-def ours(buffer: float, before_reply: float | None = None) -> Make:
-    return lambda: Ours(WaitForIdle(buffer=buffer, before_reply=before_reply))
-
-
-def read_out(before_reply: float) -> Make:
-    return lambda: Ours(WaitForIdle(buffer=1.0, before_reply=before_reply), agent=False)
+def ours(buffer: float = 1.0, max_wait: float | None = 30.0) -> Make:
+    return lambda: Ours(WaitForIdle(buffer, max_wait))
 
 
 def timer(seconds: float) -> Make:
     return lambda: Silence(seconds)
 
 
-AHEAD_OF_REPLY = Entrant("  before_reply=0.3", ours(1.0, 0.3), "ours")
-VERBATIM = Entrant("    and read out verbatim", read_out(0.3), "ours")
-"""What the timers do too: their text is there from the beginning."""
+AT_ONCE = Entrant("  max_wait=0", ours(max_wait=0.0), "ours")
+"""The agent asks for the floor at the first end of a caller's turn."""
 OURS = (
-    Entrant("WaitForIdle(1.0)", ours(1.0), "ours"),
-    Entrant("  read out verbatim", lambda: Ours(WaitForIdle(buffer=1.0), agent=False), "ours"),
-    Entrant("  max_wait=None", lambda: Ours(WaitForIdle(buffer=1.0, max_wait=None)), "ours"),
-    AHEAD_OF_REPLY,
-    VERBATIM,
+    Entrant("WaitForIdle(1.0)", ours(), "ours"),
+    Entrant("  read out verbatim", lambda: Ours(WaitForIdle(), agent=False), "ours"),
+    Entrant("  max_wait=None", ours(max_wait=None), "ours"),
+    AT_ONCE,
     Entrant("Queued(1.0)", lambda: Ours(Queued(buffer=1.0)), "ours"),
     Entrant("Immediate", lambda: Ours(Immediate(), agent=False), "ours"),
 )
@@ -70,7 +64,7 @@ RIVALS = (
     Entrant("vellum", lambda: Silence(1.5, keeps=False, give_way=GiveWay(after=0.08), queues=True), "rival"),
 )
 BUFFERS = (0.4, 0.7, 1.0, 1.5, 2.0)
-AHEAD = (0.15, 0.3, 0.45)
+MAX_WAITS = (0.0, 10.0, 30.0, 60.0)
 
 
 def play(call: Call, policy: Policy, judge: Judge | NoJudge, tally: Tally) -> Room:
@@ -79,10 +73,6 @@ def play(call: Call, policy: Policy, judge: Judge | NoJudge, tally: Tally) -> Ro
     room.run()
     starts = [v.starts for v in room.caller.voices]
     for onset in room.onsets:
-        if onset.utterance.opener:
-            tally.openers += 1
-            tally.opener_collisions += collided(onset.at, onset.speaking, starts)
-            continue
         tally.onsets += 1
         hit = collided(onset.at, onset.speaking, starts)
         tally.collisions += hit

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -85,8 +85,6 @@ BACKCHANNEL_EVERY = 8.0
 """Seconds of the agent's talk from one backchannel of the caller to the next."""
 BACKCHANNEL = Quantiles(0.38, 0.58, 0.65, 0.85, 0.15)
 """How long an "mm-hm" lasts."""
-TO_OPENER = RESPONDS * EARLY
-"""That a caller answers an opener ("I have something for you"), and then with an "okay"; otherwise they listen."""
 REACTION = (0.18, 0.32)
 """Seconds within which speech that is already on its way cannot be held back."""
 GIVES_WAY_IDLE = 0.9
@@ -125,12 +123,6 @@ class Response:
     acknowledges: bool
     lapse: float
     patience: float
-
-    @property
-    def to_opener(self) -> Response:
-        """The same caller, asked for the floor."""
-        answers = self.responds and self.early is not None  # as likely as TO_OPENER says
-        return replace(self, responds=answers, acknowledges=True, early=None)
 
 
 @dataclass(frozen=True, slots=True)
