@@ -109,9 +109,9 @@ class Immediate(Strategy):
 class WaitForIdle(Strategy):
     """Once the floor has been open for `buffer` seconds without a break.
 
-    What has waited `max_wait` seconds is told at the next end of a caller's turn, after an opener that asks for the floor
-    and before the reply if that has not begun (0: at the first; None: never). The answer comes a little later then, but
-    no talk is so dense that a result never comes.
+    What has waited `max_wait` seconds is told at the next end of a caller's turn, after an opener that asks for the
+    floor, and before the reply if that has not begun (0: at the first; None: never). The answer comes a little later
+    then, but no talk is so dense that a result never comes.
     """
 
     name: ClassVar[str] = "wait_for_idle"
