@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from delivery.draft import Drafts
 from delivery.ledger import Delivery, Entry, Status
-from delivery.pending import Pending
+from delivery.pending import Next, Pending
 from delivery.strategies import Queued, Strategy
 
 
@@ -40,3 +40,16 @@ def test_another_message_is_another_draft_with_an_id_of_its_own() -> None:
     second = drafts.write([a, b])
     assert first.speak.message.id != second.speak.message.id
     assert drafts.take([a]).speak.message.text == "a is here"
+
+
+def test_what_asks_for_the_floor_is_another_message() -> None:
+    drafts = Drafts("Well: ", "So: ")
+    item = pending("a", Queued())
+    plain = drafts.write([item])
+    for why in (Next.ASKED, Next.LATE):
+        item.next = why
+        asking = drafts.write([item])
+        assert asking is not plain
+        assert (asking.speak.message.text, asking.spoken(0.0).asks) == ("Well: a is here", True)
+    item.next = Next.URGENT
+    assert drafts.write([item]).speak.message.text == "a is here"

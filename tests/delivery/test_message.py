@@ -29,6 +29,13 @@ def test_pieces_stand_one_after_the_other() -> None:
     assert [message.text[p.start : p.end] for p in message.parts] == ["one two", "four", "five"]
 
 
+def test_what_asks_for_the_floor_is_no_part_of_anything() -> None:
+    message = compose("m", [Piece("a", "one two"), Piece("b", "three", 1)], separator="; ", opening="Well: ")
+    assert message.text == "Well: one two; hree"
+    assert [message.text[p.start : p.end] for p in message.parts] == ["one two", "hree"]
+    assert [part.heard(len("Well: ")) for part in message.parts] == [0, 1]
+
+
 def test_what_was_heard_of_each_part() -> None:
     one, two = put([Piece("a", "one two"), Piece("b", "three four", 5)]).parts
     assert [one.heard(chars) for chars in (0, 3, 7, 99)] == [0, 3, 7, 7]
