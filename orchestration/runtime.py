@@ -288,10 +288,10 @@ class Runtime:
     ) -> Receipt:
         """Have `content` spoken in the room when `strategy` says so; returns when that is durable.
 
-        `id` makes it idempotent: the same id with the same content is one delivery. Raises ValueError naming the field
-        that is wrong, RoomError when no caller can ever come to that room here, and LedgerError when it cannot be
-        stored (also: the id has other content, the queue is full). A room that is closed, or that nobody has opened
-        yet, keeps what is delivered until callers come.
+        `id` makes it idempotent: the same id with the same content is one delivery, also when it is asked for again
+        after an error. Raises ValueError naming the field that is wrong, RoomError when no caller can ever come to that
+        room here, and LedgerError when it cannot be stored (also: the id has other content, the queue is full). A room
+        that is closed, or that nobody has opened yet, keeps what is delivered until callers come.
         """
         name = self._reachable(room_id)
         chosen = self._delivery_of(name) if strategy is None else resolve(strategy)

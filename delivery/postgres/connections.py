@@ -127,8 +127,10 @@ class Connections:
             # After an error in a pipeline psycopg believes to have prepared statements that the server never saw.
             self._spoiled.add(connection)
             if connection in self._overdue:
-                late = f"PostgreSQL at {self.address}: no answer for {self.timeout:g} s; the server hangs or is cut off"
-                raise HungError(late) from error
+                raise HungError(
+                    f"PostgreSQL at {self.address}: no answer for {self.timeout:g} s; the server hangs or is cut off. "
+                    "What was asked may have been done all the same: ask again with the same id"
+                ) from error
             told = explained(error, self.address)
             raise (BrokenError(str(told)) if connection.closed else told) from error
         finally:
