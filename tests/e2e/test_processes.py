@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import postgres
 from tests.e2e.server import Server, server
 from tests.e2e.test_crash import RESULT
 from tests.e2e.voices import speech
@@ -18,12 +19,13 @@ SHARED = Path(__file__).with_name("shared.py")
 pytestmark = [pytest.mark.crash, pytest.mark.speech]
 
 
-@pytest.mark.parametrize("where", ["directory", pytest.param("database", marks=pytest.mark.postgres)])
 def test_callers_meet_in_the_process_that_has_the_room_and_the_other_goes_on_when_it_dies(
-    where: str, tmp_path: Path, request: pytest.FixtureRequest
+    tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    """On PostgreSQL where that is, as it takes long and the other crash tests use a directory."""
+
     def start() -> AbstractAsyncContextManager[Server]:
-        if where == "directory":
+        if postgres.missing():
             return server(tmp_path)
         return server(tmp_path, target=SHARED, DATABASE_URL=request.getfixturevalue("postgres_url"))
 
