@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from delivery.ledger import LedgerError
+from voice.clock import wall_seconds
 
 T = TypeVar("T")
 
@@ -190,12 +192,28 @@ class Database:
             connection = sqlite3.connect(self.path, timeout=self._busy_timeout, isolation_level=None)
             self._connection = connection
             connection.row_factory = sqlite3.Row
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            mode = self._write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
         except sqlite3.Error as error:
             raise self._explained(error) from error
         if mode != "wal":
             raise LedgerError(f"{self.path}: its file system cannot do WAL ({mode}); put it on a local disk")
+
+    def _write_ahead(self, connection: sqlite3.Connection) -> str:
+        """Switch to WAL; returns the mode that the file is in then.
+
+        While another process does so, or recovers the file after a crash, SQLite does not wait by itself.
+        """
+        until = wall_seconds() + self._busy_timeout
+        while True:
+            try:
+                mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or wall_seconds() >= until:
+                    raise
+                time.sleep(0.02)
+            else:
+                return mode
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -287,6 +287,33 @@ def test_a_file_that_became_read_only(tmp_path: Path) -> None:
     run(script())
 
 
+def test_several_may_make_one_file_at_the_same_moment(tmp_path: Path) -> None:
+    """SQLite refuses all but one at once to switch to WAL, without waiting; that shows in one round of thirty or so."""
+    refused: list[LedgerError] = []
+
+    async def use(path: Path) -> None:
+        database = Database(path)
+        await database.open()
+        await database.aclose()
+
+    def begin(path: Path, together: threading.Barrier) -> None:
+        together.wait()
+        try:
+            asyncio.run(use(path))
+        except LedgerError as error:
+            refused.append(error)
+
+    for number in range(30):
+        together = threading.Barrier(6)
+        given = (tmp_path / f"{number}.db", together)
+        threads = [threading.Thread(target=begin, args=given) for _ in range(together.parties)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert refused == []
+
+
 def test_a_file_somebody_else_has_locked(tmp_path: Path) -> None:
     async def script() -> None:
         async with opened(tmp_path / "a.db", busy_timeout=0.01) as database:
