@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from orchestration.strategies.orchestration import Orchestration
     from orchestration.strategies.supervisor import Supervisor
     from orchestration.tools import Tool, tool
+    from orchestration.verdict import Verdict
 
 __version__ = "0.1.0"
 
@@ -94,6 +95,7 @@ _HOMES = {
     "Orchestration": "orchestration.strategies.orchestration",
     "Supervisor": "orchestration.strategies.supervisor",
     "Tool": "orchestration.tools",
+    "Verdict": "orchestration.verdict",
     "tool": "orchestration.tools",
 }
 
