@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from delivery.ledger import LedgerError
-from voice.clock import wall_seconds
 
 T = TypeVar("T")
 
@@ -34,6 +32,9 @@ MAX_WAITING = 10_000
 MAX_TOGETHER = 256
 """Most calls in one commit: keeps a burst's first answer from waiting for its last."""
 
+_TRIES = 50
+"""Attempts to switch to WAL: each fails only if another process was in the way just then."""
+
 _FIXES = {
     "SQLITE_BUSY": "another program holds its lock; close that program, or give each its own file",
     "SQLITE_LOCKED": "another program holds its lock; close that program, or give each its own file",
@@ -51,6 +52,24 @@ def explained(error: sqlite3.Error) -> str:
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
     fix = next((fix for code, fix in _FIXES.items() if name.startswith(code)), f"SQLite says {name}")
     return f"{error}; {fix}"
+
+
+def write_ahead(connection: sqlite3.Connection) -> str:
+    """Switch to WAL; returns the mode that the file is in then.
+
+    SQLite lets nobody wait for that: while another process does it, or recovers the file after a crash, it is tried
+    again.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not left:
+                raise
+            connection.executescript("BEGIN EXCLUSIVE; ROLLBACK")  # for this it does let one wait
+        else:
+            return mode
+    raise AssertionError("the last try returns or raises")
 
 
 @dataclass(eq=False, slots=True)
@@ -192,28 +211,12 @@ class Database:
             connection = sqlite3.connect(self.path, timeout=self._busy_timeout, isolation_level=None)
             self._connection = connection
             connection.row_factory = sqlite3.Row
-            mode = self._write_ahead(connection)
+            mode = write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
         except sqlite3.Error as error:
             raise self._explained(error) from error
         if mode != "wal":
             raise LedgerError(f"{self.path}: its file system cannot do WAL ({mode}); put it on a local disk")
-
-    def _write_ahead(self, connection: sqlite3.Connection) -> str:
-        """Switch to WAL; returns the mode that the file is in then.
-
-        While another process does so, or recovers the file after a crash, SQLite does not wait by itself.
-        """
-        until = wall_seconds() + self._busy_timeout
-        while True:
-            try:
-                mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or wall_seconds() >= until:
-                    raise
-                time.sleep(0.02)
-            else:
-                return mode
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -143,6 +143,7 @@ __all__ = [
     "TextContent",
     "Tier",
     "Tool",
+    "Verdict",
     "get_conversation_state",
     "set_conversation_state",
     "simulate",

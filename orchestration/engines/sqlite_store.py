@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from delivery.database import explained
+from delivery.database import explained, write_ahead
 from orchestration.engines.store import Bodies
 from voice.clock import wall_time
 
@@ -26,7 +26,6 @@ them, are less than 1 % of a core. SQLite has no way to be told. A socket for ea
 more file to be left behind by a crash, with a path of at most 107 characters.
 """
 
-_TRIES = 20
 
 AGAIN = 1.0
 """Seconds until a file that could not be looked at is looked at again."""
@@ -97,7 +96,7 @@ class Connection(sqlite3.Connection):
         super().__init__(*args, **options)
         try:
             self.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            self._log_ahead()
+            write_ahead(self)
             self.execute("PRAGMA synchronous = FULL")
             if sqlite3.sqlite_version_info < (3, 42):
                 # On Python >= 3.12 DBOS asks for sub-seconds, which older SQLites (Debian 12: 3.40) answer with NULL.
@@ -105,15 +104,3 @@ class Connection(sqlite3.Connection):
         except BaseException:
             self.close()
             raise
-
-    def _log_ahead(self) -> None:
-        """Switch to WAL. SQLite lets nobody wait for that: of several processes at a new file all but one try again."""
-        for left in reversed(range(_TRIES)):
-            try:
-                self.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not left:
-                    raise
-                self.executescript("BEGIN EXCLUSIVE; ROLLBACK")  # for this it does let one wait
-            else:
-                return
