@@ -275,7 +275,7 @@ class Desk:
         owed = not message.over and self._channel.floor.blocker is Blocker.REPLY
         if owed and not self._guarded(lambda: self._words.fold(()), False):  # the reply is on its way: not behind it
             return self._handle(SpeechOver(message.id, 0, False, "late"), self._loop.time())
-        utterance = self._channel.say(message.text, to=message.to, over=message.over or owed)
+        utterance = self._channel.say(message.text, to=message.to, over=message.over, ahead=owed)
         self._utterances[message.id] = utterance
         self._messages[utterance.id] = message.id
         self._start(self._following, self._follow(message, utterance))

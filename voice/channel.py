@@ -117,10 +117,19 @@ class Channel(Protocol):
         """Tell `listener` every event and every change of the floor; call what is returned to stop it."""
         ...
 
-    def say(self, text: Text, *, reply_to: Turn | None = None, to: str | None = None, over: bool = False) -> Utterance:
+    def say(
+        self,
+        text: Text,
+        *,
+        reply_to: Turn | None = None,
+        to: str | None = None,
+        over: bool = False,
+        ahead: bool = False,
+    ) -> Utterance:
         """Say `text` after what is being said now. `reply_to`: the turn that this settles when it is over.
 
-        `over`: speak now, even over a caller, and cut what is being said. Without it an utterance that would begin
+        `over`: speak now, even over a caller, and cut what is being said. `ahead`: before what waits and has not begun.
+        Without `over` an utterance that would begin
         over a caller ends as interrupted, unheard. `to` names the caller whose ear counts for `heard` (None: all who
         hear). Errors while a streamed text is made end the utterance with `interrupted_by == "failed"`; the words
         before the error are spoken.

@@ -153,12 +153,20 @@ class Exchange:
         self._check_open()
         return self._watch.listen(listener)
 
-    def say(self, text: Text, *, reply_to: Turn | None = None, to: str | None = None, over: bool = False) -> Utterance:
+    def say(
+        self,
+        text: Text,
+        *,
+        reply_to: Turn | None = None,
+        to: str | None = None,
+        over: bool = False,
+        ahead: bool = False,
+    ) -> Utterance:
         """Say `text` after what is being said now; see `voice.channel.Channel.say`."""
         self._check_open()
         id = self._new_id("utterance")
         playout = self._speaker.playout(id, to)
-        utterance = SpokenUtterance(id, text, playout, reply_to=reply_to, to=to, over=over)
+        utterance = SpokenUtterance(id, text, playout, reply_to=reply_to, to=to, over=over, ahead=ahead)
         self._speaker.say(utterance)
         return utterance
 

@@ -84,13 +84,14 @@ class Speaker:
     # -- what to say
 
     def say(self, utterance: SpokenUtterance) -> None:
-        """Say it after the others; one with `over` at once, instead of what is being said now."""
+        """Say it after the others; one `ahead` before those that have not begun, one with `over` at once."""
         current = self.current
-        if not utterance.over or current is None:
+        if not utterance.ahead or current is None:
             self._queue.append(utterance)
         elif current.playout.begun:
             self._queue.insert(1, utterance)
-            self._cut([current], "over")
+            if utterance.over:
+                self._cut([current], "over")
         else:
             self._do(current, current.playout.pause(self._loop.time()))
             self._queue.appendleft(utterance)

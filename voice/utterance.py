@@ -25,6 +25,7 @@ class SpokenUtterance:
         reply_to: Turn | None = None,
         to: str | None = None,
         over: bool = False,
+        ahead: bool = False,
     ) -> None:
         self.id = id
         self.source = source
@@ -32,6 +33,7 @@ class SpokenUtterance:
         self.reply_to = reply_to
         self.to = to
         self.over = over
+        self.ahead = over or ahead
         self.exempt = over
         """The caller's present speech does not stop it."""
         self.pcm = bytearray()

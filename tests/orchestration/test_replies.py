@@ -12,7 +12,7 @@ from orchestration import HookContext, HookEvent, HookExecution, HookTrigger
 from orchestration.simulation import SimulatedCall
 from tests.orchestration.test_conversation import play as play_with
 from tests.orchestration.test_conversation import talk
-from tests.scenarios.scenes import TICK, house, play
+from tests.scenarios.scenes import TICK, check_manners, house, play
 
 TURN = 0.6
 """Seconds of silence that end a caller's turn."""
@@ -80,6 +80,20 @@ def test_it_cuts_no_reply_that_is_on_its_way_to_the_ear() -> None:
         assert gaps(call) == [1.0]  # so long its sound takes to make
 
     play(script, runtime, tts_delay=1.0)
+
+
+def test_it_is_never_said_over_a_caller_who_speaks_while_its_sound_is_made() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await call.runtime.deliver(call.room, "The boat is here.", strategy=WaitForIdle(5.0, max_wait=1.0))
+        _, stopped = await call.interrupt("what time is it")
+        await call.silence(TURN + 0.3)
+        began, ended = await call.interrupt("tell me a story about the sea please and what came of it")
+        assert began < stopped + TURN + 1.0 < ended
+        assert said(call) == []
+        await call.hears("boat is here.")
+        check_manners(call)
+
+    play(script, house(thinking=3.0), tts_delay=1.0)
 
 
 def test_who_speaks_over_the_opener_is_asked_again_and_told_once() -> None:

@@ -143,7 +143,7 @@ class Ours:
         owed = not message.over and room.view.blocker is Blocker.REPLY
         if owed and not room.may_fold():
             return self._hand(SpeechOver(message.id, 0, False, "late"))
-        utterance = room.say(tuple(words), message=message.id, over=message.over or owed)
+        utterance = room.say(tuple(words), message=message.id, over=message.over, ahead=owed)
         when = self._strategy.when(Delivery(message.parts[0].delivery, ROOM, "", {}), room.view, room.now)
         arrived = max(self._since[part.delivery] for part in message.parts)
         utterance.allowed = min(room.now, max(arrived, when if when is not None else room.now))
