@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import Server, missing, server
 
-settings.register_profile("house", parent=settings.default, deadline=None)
-settings.register_profile("soak", deadline=None, derandomize=False, max_examples=2_000, print_blob=True)
+UNHURRIED = [HealthCheck.too_slow]
+settings.register_profile("house", parent=settings.default, deadline=None, suppress_health_check=UNHURRIED)
+settings.register_profile(
+    "soak", deadline=None, derandomize=False, max_examples=2_000, print_blob=True, suppress_health_check=UNHURRIED
+)
 settings.load_profile("house")
 
 
