@@ -1,6 +1,7 @@
 """What runs underneath the talk: one protocol, many patterns."""
 
+from orchestration.workers.agent_worker import AgentWorker
 from orchestration.workers.fan_out import FanOut, Sequence
-from orchestration.workers.worker import AgentWorker, Context, FunctionWorker, Worker, worker
+from orchestration.workers.worker import Context, FunctionWorker, Worker, worker
 
 __all__ = ["AgentWorker", "Context", "FanOut", "FunctionWorker", "Sequence", "Worker", "worker"]

@@ -6,15 +6,13 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from orchestration.agent import MAX_ROUNDS, Agent, valid_id
+from orchestration.agent import Agent, valid_id
 from orchestration.cancellation import cancelled_here
 from orchestration.engines.engine import Steps, Task, TaskResult
-from orchestration.models.model import Message, Role, TextDelta, ToolCall
-from orchestration.tools import run_tool
+from orchestration.workers.agent_worker import AgentWorker
 
 log = logging.getLogger("sottovoce.workers")
 
@@ -27,9 +25,19 @@ class Report(Protocol):
     def __call__(self, part: str, label: str, status: str, progress: str) -> None: ...
 
 
+class Share(Protocol):
+    """Tells the channels that the work shares with its room what goes on in it: (part id, label, text, metadata)."""
+
+    def __call__(self, part: str, label: str, text: str, metadata: Mapping[str, Any]) -> None: ...
+
+
+def unshared(part: str, label: str, text: str, metadata: Mapping[str, Any]) -> None:
+    """No channel is shared with the work."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a running worker has at hand: durable steps, progress to report, parts of its own.
+    """What a running worker has at hand: durable steps, progress to report, channels to tell, parts of its own.
 
     `part` is the path of this worker inside the task; it keeps the steps of concurrent parts apart.
     """
@@ -39,6 +47,7 @@ class Context:
     report: Report
     part: str = ""
     label: str = ""
+    share: Share = unshared
 
     async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work` once, even if the process dies and the task is resumed. Its value must be JSON.
@@ -51,6 +60,13 @@ class Context:
         """Say how far it is, for the page and for "how is it going?"."""
         self.report(self.part, self.label, "running", text)
 
+    def tell(self, text: str, **metadata: Any) -> None:
+        """Show the channels that this work shares with its room what goes on. One that fails does not stop the work."""
+        try:
+            self.share(self.part, self.label, text, metadata)
+        except Exception:
+            log.exception("task %s: telling the shared channels failed", self.task.id)
+
     async def run_part(self, name: str, worker: Worker, input: str) -> TaskResult:
         """Run a worker as a part of this task; parts that run side by side need different names.
 
@@ -60,7 +76,8 @@ class Context:
         self.report(part, worker.label, "running", "")
         status = "cancelled"
         try:
-            result = await finish(worker, input, Context(self.task, self.steps, self.report, part, worker.label))
+            context = Context(self.task, self.steps, self.report, part, worker.label, self.share)
+            result = await finish(worker, input, context)
             status = "done" if result.error is None else "failed"
         finally:
             self.report(part, worker.label, status, "")
@@ -133,55 +150,6 @@ def worker(*, id: str | None = None, role: str = "") -> Callable[[Job], Function
         return FunctionWorker(name, job, role or name)
 
     return make
-
-
-@dataclass(frozen=True, slots=True)
-class AgentWorker:
-    """An agent at work: its model's answer is the result; each model call and each tool call is a step."""
-
-    agent: Agent
-
-    @property
-    def id(self) -> str:
-        """The agent's."""
-        return self.agent.id
-
-    @property
-    def label(self) -> str:
-        """The agent's role."""
-        return self.agent.role or self.agent.id
-
-    async def run(self, input: str, context: Context) -> TaskResult:
-        """Ask the model, run its tools, until it answers without one."""
-        messages = [Message(Role.USER, input)]
-        tools = {t.name: t for t in self.agent.tools}
-        for round_ in range(MAX_ROUNDS):
-            text, calls = await context.step(f"model {round_}", lambda: self._ask(list(messages)))
-            made = tuple(ToolCall(id, name, arguments) for id, name, arguments in calls)
-            messages.append(Message(Role.ASSISTANT, text, made))
-            if not made:
-                return TaskResult(text.strip(), error=None if text.strip() else "the model gave no answer")
-            for call in made:
-                context.progress(call.name)
-
-                async def use(call: ToolCall = call) -> str:
-                    return (await run_tool(tools.get(call.name), call)).text
-
-                answer = await context.step(f"tool {round_} {call.id}", use)
-                messages.append(Message(Role.TOOL, answer, call=call.id))
-        return TaskResult("", error="the model went on calling tools without an answer")
-
-    async def _ask(self, messages: list[Message]) -> tuple[str, list[tuple[str, str, dict[str, object]]]]:
-        text, calls = "", []
-        specs = [t.spec for t in self.agent.tools]
-        async with aclosing(self.agent.model.stream(messages, prompt=self.agent.prompt, tools=specs)) as deltas:
-            async for delta in deltas:
-                match delta:
-                    case TextDelta(piece):
-                        text += piece
-                    case ToolCall(id, name, arguments):
-                        calls.append((id, name, dict(arguments)))
-        return text, calls
 
 
 def as_worker(it: Worker | Agent) -> Worker:

@@ -1,7 +1,8 @@
-"""A bench on which a worker is run: real recorded steps, and what it reported."""
+"""A bench on which a worker is run: real recorded steps, what it reported, and what the shared channels were told."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ class Bench:
 
     recorded: dict[str, Any] = field(default_factory=dict)
     reports: list[tuple[str, str, str, str]] = field(default_factory=list)
+    told: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
+    """Part, text and metadata."""
 
     def context(self) -> Context:
         """A fresh run, as after a restart."""
@@ -30,7 +33,10 @@ class Bench:
         def report(part: str, label: str, status: str, progress: str) -> None:
             self.reports.append((part, label, status, progress))
 
-        return Context(TASK, RecordedSteps(self.recorded, record), report, label="Team")
+        def share(part: str, label: str, text: str, metadata: Mapping[str, Any]) -> None:
+            self.told.append((part, text, metadata))
+
+        return Context(TASK, RecordedSteps(self.recorded, record), report, label="Team", share=share)
 
     def run(self, worker: Worker, input: str = "compare") -> TaskResult:
         """In virtual time."""

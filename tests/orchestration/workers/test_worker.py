@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from orchestration.agent import MAX_ROUNDS, Agent
+from orchestration.agent import Agent
 from orchestration.engines.engine import TaskResult
-from orchestration.models.model import Message, Role
 from orchestration.workers import AgentWorker, Context, worker
-from orchestration.workers.worker import as_worker, finish
-from tests.orchestration.models.double import Double, Part, calls
+from orchestration.workers.worker import as_worker, finish, unshared
+from tests.orchestration.models.double import Double
 from tests.orchestration.workers.bench import Bench
 from voice.clock import run
 
@@ -222,80 +223,29 @@ def test_what_is_no_coroutine_function_is_refused() -> None:
         worker()(lambda topic, context: value(topic))
 
 
-# -- agents
+def test_what_goes_on_is_told_to_the_shared_channels_by_parts_too() -> None:
+    @worker()
+    async def inner(topic: str, context: Context) -> str:
+        context.tell("halfway", percent=50)
+        return topic
 
+    @worker()
+    async def outer(topic: str, context: Context) -> str:
+        context.tell("begun")
+        return (await context.run_part("a", inner, topic)).text
 
-async def price(of: str) -> str:
-    asked.append(of)
-    return f"{of} costs 3"
-
-
-asked: list[str] = []
-
-
-def at_work(*replies: list[Part], role: str = "Technical analyst") -> tuple[AgentWorker, Double]:
-    asked.clear()
-    model = Double(replies)
-    return AgentWorker(Agent("tech", model=model, prompt="Be exact.", role=role, tools=[price])), model
-
-
-def test_an_agent_answers() -> None:
-    tech, model = at_work(["Boats ", "float. "])
-    assert (tech.id, tech.label) == ("tech", "Technical analyst")
-    assert Bench().run(tech) == TaskResult("Boats float.")
-    assert model.asked[0].messages == (Message(Role.USER, "compare"),)
-    assert (model.asked[0].prompt, model.asked[0].tools) == ("Be exact.", ("price",))
-    assert at_work([], role="")[0].label == "tech"
-
-
-def test_an_agent_uses_its_tools_and_says_which() -> None:
-    tech, model = at_work([calls("price", "a", of="tea"), calls("price", "b", of="milk")], ["Three each."])
     bench = Bench()
-    assert bench.run(tech) == TaskResult("Three each.")
-    assert asked == ["tea", "milk"]
-    assert [m.text for m in model.asked[1].messages] == ["compare", "", "tea costs 3", "milk costs 3"]
-    assert [progress for *_, progress in bench.reports] == ["price", "price"]
+    bench.run(outer)
+    assert bench.told == [("", "begun", {}), ("a", "halfway", {"percent": 50})]
+    assert replace(bench.context(), share=unshared).tell("nobody hears") is None  # type: ignore[func-returns-value]
 
 
-def test_an_agent_that_is_resumed_pays_for_nothing_twice() -> None:
-    first, model = at_work([calls("price", of="tea")], [OSError("the process dies")])
-    bench = Bench()
-    assert bench.run(first).error == "OSError: the process dies"
-    resumed, again = at_work(["Tea costs three."])
-    assert bench.run(resumed) == TaskResult("Tea costs three.")
-    assert asked == []
-    assert [m.text for m in again.asked[0].messages] == ["compare", "", "tea costs 3"]
-    assert again.asked[0].messages == model.asked[1].messages
+def test_a_shared_channel_that_fails_does_not_stop_the_work(caplog: pytest.LogCaptureFixture) -> None:
+    def share(part: str, label: str, text: str, metadata: Mapping[str, Any]) -> None:
+        raise OSError("no channel")
 
-
-def test_an_agent_whose_tool_fails_or_is_not_there_goes_on() -> None:
-    tech, model = at_work([calls("price", "a"), calls("fly", "b")], ["I could not."])
-    assert Bench().run(tech) == TaskResult("I could not.")
-    assert [m.text for m in model.asked[1].messages[2:]] == [
-        "error: the arguments do not fit: of: Field required",
-        "error: there is no tool 'fly'",
-    ]
-
-
-def test_an_agent_without_an_answer_has_failed() -> None:
-    assert Bench().run(at_work([" ", "\n"])[0]) == TaskResult("", error="the model gave no answer")
-    loops, model = at_work(["Let me see. ", calls("price", of="tea")])
-    assert Bench().run(loops) == TaskResult("", error="the model went on calling tools without an answer")
-    assert len(model.asked) == MAX_ROUNDS
-
-
-def test_a_cancelled_agent_lets_go_of_its_model() -> None:
-    tech, model = at_work([100.0, "never"])
-
-    async def main() -> None:
-        task = asyncio.create_task(finish(tech, "x", Bench().context()))
-        await asyncio.sleep(1)
-        assert model.open == 1
-        task.cancel()
-        await asyncio.wait([task])
-
-    run(main())
-    assert model.open == 0
+    replace(Bench().context(), share=share).tell("begun")
+    assert "task t1: telling the shared channels failed" in caplog.text
 
 
 # -- what may work
