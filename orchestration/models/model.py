@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import re
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -52,6 +53,12 @@ class TextDelta:
 
 
 Delta = TextDelta | ToolCall
+
+
+def word_by_word(text: str) -> Iterator[TextDelta]:
+    """A text in the pieces in which language models stream one; together they are the text."""
+    for piece in re.findall(r"\S+\s*|\s+", text):
+        yield TextDelta(piece)
 
 
 class Model(Protocol):
