@@ -25,7 +25,7 @@ from orchestration.status.filter import ALL_ROOMS, RoomScope, wanted
 from orchestration.status.memory import InMemoryStatusBackend
 from orchestration.status.prompt import text_of
 from orchestration.status.subscriber import Callback, Subscriber
-from orchestration.status.writer import MAX_WAITING, Writer
+from orchestration.write_behind import MAX_WAITING, WriteBehind
 from voice.clock import VirtualLoop, wall_time
 
 log = logging.getLogger("sottovoce.status")
@@ -38,6 +38,9 @@ MAX_CHARS = 100_000
 
 MAX_SUBSCRIBERS = 10_000
 """Most subscribers: a few for each room of a process that is full of them."""
+
+CLOCK_EVERY = 60.0
+"""Seconds after which the backend is asked again what time it is."""
 
 LAST_LOOK = 2.0
 """Seconds that subscribers, and the backend, still have when the bus is closed."""
@@ -56,13 +59,14 @@ class StatusBus:
         self._numbers = itertools.count(1)
         self._clock: Callable[[], float] = wall_time
         self._offset = 0.0
+        self._asked = 0.0
         self._posted: deque[StatusEntry] = deque(maxlen=MAX_WAITING)
         self._lost = 0
         self._woken = False
         self._entered = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        self._writer: Writer | None = None
+        self._writer: WriteBehind[StatusEntry] | None = None
         self._subscribers: dict[RoomScope, list[Subscriber]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching = asyncio.Lock()
@@ -99,7 +103,8 @@ class StatusBus:
             raise
         self._watching = asyncio.Lock()
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        self._writer = Writer(self.backend, self._set_clock)
+        self._writer = WriteBehind("status entries", self.backend.append, between=self._look_at_clock, log=log)
+        self._writer.open()
         self._wake()
 
     async def aclose(self) -> None:
@@ -249,7 +254,7 @@ class StatusBus:
 
     # -- inside
 
-    def _check_open(self) -> Writer:
+    def _check_open(self) -> WriteBehind[StatusEntry]:
         if self._writer is None:
             raise StatusError("the status bus is not open; use `async with runtime`, or `async with bus`")
         return self._writer
@@ -288,10 +293,15 @@ class StatusBus:
                 for subscriber in self._subscribers.get(scope, ()):
                     subscriber.put(entry)
 
+    async def _look_at_clock(self) -> None:
+        if asyncio.get_running_loop().time() >= self._asked + CLOCK_EVERY:
+            await self._set_clock()
+
     async def _set_clock(self) -> None:
         """Go by the backend's clock, if it has one; else by this machine's, or by a virtual loop's."""
         loop = asyncio.get_running_loop()
         local = loop.time if isinstance(loop, VirtualLoop) else wall_time
+        self._asked = loop.time()
         theirs = await self.backend.clock()
         self._clock, self._offset = local, 0.0 if theirs is None else theirs - local()
 

@@ -23,7 +23,7 @@ from orchestration.status import (
 from orchestration.status import bus as bus_module
 from orchestration.status.bus import LAST_LOOK
 from orchestration.status.subscriber import PATIENCE, QUEUE
-from orchestration.status.writer import EVERY, MAX_WAITING, RETRY
+from orchestration.write_behind import EVERY, MAX_WAITING, RETRY
 from tests.orchestration.status.stores import Store
 from voice.clock import now, run, wall_time
 

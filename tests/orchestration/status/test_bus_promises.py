@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.status import ALL_ROOMS, InMemoryStatusBackend, StatusBus, StatusEntry, StatusFilter
-from orchestration.status.writer import RETRY
+from orchestration.write_behind import RETRY
 from voice.clock import run
 
 STEPS = 30
