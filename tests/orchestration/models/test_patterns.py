@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestration.models.patterns import MAX_SENTENCE, Pattern, plain_words
 from orchestration.models.scripted import Intent, Scripted
+from tests.orchestration.models.jsgf import compiled
 
 SLOTS = {"city": ["Rome", "New York", "York"], "number": ["one", "two"], "what": ["R&D", "e-mail", "what's on"]}
 
@@ -203,12 +203,3 @@ def test_the_grammar_accepts_what_the_patterns_understand_and_nothing_else(
     for sentence in (plain_words(made[1]), "go go", other):
         assert accepts(sentence) == (scripted.understand(sentence) is not None)
     assert accepts(plain_words(made[1]))
-
-
-def compiled(grammar: str, path: Path):  # type: ignore[no-untyped-def]
-    """What PocketSphinx makes of a grammar: a function that tells whether a sentence is in it."""
-    pocketsphinx = pytest.importorskip("pocketsphinx")
-    pocketsphinx.set_loglevel("FATAL")
-    path.write_text(grammar, encoding="utf-8")
-    read = pocketsphinx.Jsgf(str(path))
-    return read.build_fsg(read.get_rule("sottovoce.said"), pocketsphinx.LogMath(), 1.0).accept
