@@ -244,6 +244,13 @@ class Ledger(Protocol):
 
     async def get(self, id: str) -> Entry | None: ...
 
+    async def discard(self, older: float, limit: int = 500) -> int:
+        """Delete deliveries that ended more than `older` seconds ago, at most `limit` of them; returns how many.
+
+        Their ids may be used again. Several processes may do so.
+        """
+        ...
+
     def subscribe(self, on_change: Callable[[str], None], *, moves: bool = True) -> Callable[[], None]:
         """Call `on_change(room)` in the event loop soon after any process changed a delivery of that room.
 

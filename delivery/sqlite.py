@@ -78,7 +78,10 @@ _VERSIONS = [
         gone INTEGER NOT NULL DEFAULT 0
     );
     """,
+    "CREATE INDEX deliveries_by_age ON deliveries (put_at);",
 ]
+
+_OPEN = ", ".join(f"'{status.value}'" for status in sorted(OPEN_STATUSES))
 
 _SELECT = f"SELECT *, max(0.0, {NOW} - put_at) AS age FROM deliveries "
 
@@ -270,6 +273,16 @@ class SqliteLedger:
     async def get(self, id: str) -> Entry | None:
         """One delivery, or None."""
         return await self.database.read(lambda connection: _get(connection, id)) if keepable(id) else None
+
+    async def discard(self, older: float, limit: int = 500) -> int:
+        """Delete deliveries that ended more than `older` seconds ago, at most `limit`; returns how many."""
+        before = f"{NOW} - :older"  # what ended before then was put before then, and of that there is an index
+        sql = (
+            "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries "
+            f"WHERE put_at < {before} AND moved_at < {before} AND status NOT IN ({_OPEN}) LIMIT :limit)"
+        )
+        facts = {"older": older, "limit": limit}
+        return await self.database.write(lambda connection: connection.execute(sql, facts).rowcount)
 
     def subscribe(self, on_change: Callable[[str], None], *, moves: bool = True) -> Callable[[], None]:
         """Call `on_change(room)` in the loop after our own writes, `on_change("*")` after another process's."""

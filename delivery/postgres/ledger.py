@@ -62,6 +62,15 @@ _KEEP = """
     WHERE id = %(id)s
 """
 
+_BEFORE = "statement_timestamp() - make_interval(secs => %(older)s)"
+_DISCARD = f"""
+    DELETE FROM sottovoce.deliveries WHERE seq IN (
+        SELECT seq FROM sottovoce.deliveries
+        WHERE put_at < {_BEFORE} AND moved_at < {_BEFORE} AND status NOT IN ({_OPEN})
+        LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ) RETURNING seq
+"""
+
 _LAPSED = "(gone OR beat_at < clock_timestamp() - make_interval(secs => %(lease)s))"
 
 
@@ -234,6 +243,15 @@ class PostgresLedger:
         """One delivery, or None."""
         found = await self._read(f"{_SELECT} WHERE id = %s", (id,)) if keepable(id) else []
         return found[0] if found else None
+
+    async def discard(self, older: float, limit: int = 500) -> int:
+        """Delete deliveries that ended more than `older` seconds ago, at most `limit`; returns how many."""
+
+        async def delete(transaction: Transaction) -> int:
+            (rows,) = await transaction.answers(await transaction.execute(_DISCARD, {"older": older, "limit": limit}))
+            return len(rows)
+
+        return await self._write(delete)
 
     def subscribe(self, on_change: Callable[[str], None], *, moves: bool = True) -> Callable[[], None]:
         """Call `on_change(room)` in the loop after our own writes and other processes'; "*" after a break."""

@@ -46,5 +46,8 @@ VERSIONS = [
     );
     CREATE INDEX deliveries_by_room ON sottovoce.deliveries (room, status, seq);
     """,
+    "CREATE INDEX deliveries_by_age ON sottovoce.deliveries (put_at);",
 ]
-"""Strategy and metadata are JSON, kept as text: `jsonb` would put keys in another order and cannot keep \\u0000."""
+"""Strategy and metadata are JSON, kept as text: `jsonb` would put keys in another order and cannot keep \\u0000.
+An index of moved_at would be written anew with every word that is heard; that of put_at finds what ended long ago, too.
+"""

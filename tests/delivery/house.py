@@ -32,7 +32,7 @@ class Door(MemoryLedger):
     def __init__(self, shared: MemoryLedger | None = None) -> None:
         super().__init__()
         if shared is not None:
-            for name in ("_entries", "_rows", "_put_at", "_rooms", "_processes", "_hints"):
+            for name in ("_rows", "_of_room", "_open_of", "_numbers", "_ended", "_rooms", "_processes", "_hints"):
                 setattr(self, name, getattr(shared, name))
         self.refusals = 0
         """So many moves are refused."""

@@ -120,7 +120,7 @@ def test_closing_while_it_makes_something_ready_is_at_once_and_leaves_it_owed() 
     ledger = Door()
     play(script, before=before, ledger=ledger)
     assert closed == [3.0]
-    assert ledger._entries["a"].status is Status.QUEUED
+    assert ledger._rows["a"].entry.status is Status.QUEUED
 
 
 def test_closing_while_it_reserves_something_leaves_it_owed() -> None:

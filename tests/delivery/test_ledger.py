@@ -362,6 +362,39 @@ def test_a_put_nobody_waits_for_any_more_is_told_all_the_same(ledger: Ledger) ->
     play(ledger, script)
 
 
+def test_what_ended_long_ago_is_discarded_and_nothing_else(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        epoch = await ledger.take_room("lobby", "me")
+        for id in ("open", "spoken", *ENDS, "again"):
+            await ledger.put(result(id))
+        await ledger.move("lobby", epoch, [Move("spoken", Status.SPEAKING), *(Move(end, end) for end in ENDS)])
+        await ledger.cancel("again")
+        await ledger.replay("again")
+        assert await ledger.discard(3600.0) == 0
+        assert await ledger.discard(-5.0, limit=3) == 3
+        assert await ledger.discard(-5.0) == len(ENDS) - 3
+        assert await ledger.discard(-5.0) == 0
+        assert [e.delivery.id for e in await ledger.entries("lobby", list(Status))] == ["open", "spoken", "again"]
+        for end in ENDS:
+            assert await ledger.get(end) is None
+        assert await ledger.put(result(Status.HEARD, content="the id is free again"))
+        assert (await ledger.entries("lobby"))[-1].delivery.id == Status.HEARD
+
+    play(ledger, script)
+
+
+def test_two_processes_discard_each_row_once(ledger: Ledger) -> None:
+    async def script(ledger: Ledger) -> None:
+        epoch = await ledger.take_room("lobby", "me")
+        for n in range(30):
+            await ledger.put(result(f"r{n}"))
+        await ledger.move("lobby", epoch, [Move(f"r{n}", Status.HEARD) for n in range(30)])
+        counts = await asyncio.gather(*(ledger.discard(-5.0, limit=10) for _ in range(5)))
+        assert sum(counts) + await ledger.discard(-5.0) == 30
+
+    play(ledger, script)
+
+
 def test_a_closed_ledger_says_so(ledger: Ledger) -> None:
     async def script() -> None:
         for _ in range(2):
@@ -371,6 +404,7 @@ def test_a_closed_ledger_says_so(ledger: Ledger) -> None:
                 ledger.move("lobby", 1, []),
                 ledger.entries("lobby"),
                 ledger.get("one"),
+                ledger.discard(0.0),
             ):
                 with pytest.raises(LedgerError, match=r"closed.*open"):
                     await ask
@@ -460,6 +494,10 @@ class TwoLedgers(RuleBasedStateMachine):
     @rule(id=ids, whole=st.booleans())
     def replay(self, id: str, whole: bool) -> None:
         self.both(lambda ledger: ledger.replay(id, whole=whole))
+
+    @rule(older=st.sampled_from([-600.0, 600.0]))
+    def discard(self, older: float) -> None:
+        self.both(lambda ledger: ledger.discard(older))
 
     @rule(room=rooms, epoch=st.integers(0, 3), moves=st.lists(moves, max_size=3))
     def move(self, room: str, epoch: int, moves: list[Move]) -> None:

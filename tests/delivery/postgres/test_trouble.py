@@ -157,6 +157,6 @@ def test_a_newer_releases_tables_are_refused(postgres_server: Server, postgres_u
         postgres_server.run("UPDATE sottovoce.schema SET version = 99", postgres_url)
 
     play(PostgresLedger(postgres_url), script)
-    assert "its deliveries are in format 99, this release knows 1; a newer sottovoce wrote it" in refused(postgres_url)
+    assert "its deliveries are in format 99, this release knows 2; a newer sottovoce wrote it" in refused(postgres_url)
     postgres_server.run("UPDATE sottovoce.schema SET version = 0", postgres_url)
     assert "already exists" in refused(postgres_url)
