@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from orchestration.identity import valid_name
 from orchestration.inbound import MAX_METADATA, ChannelCategory, ChannelType, InboundMessage, TextContent, text_content
-from orchestration.plain import plain
+from orchestration.plain import plain, thawed
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -68,9 +68,40 @@ class RoomEvent:
         intent = self.metadata.get("intent")
         return intent if isinstance(intent, str) else None
 
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data that JSON gives back exactly."""
+        return {
+            "id": self.id,
+            "room": self.room,
+            "channel_id": self.channel_id,
+            "sender_id": self.sender_id,
+            "content": {"type": "text", "body": self.content.body},
+            "channel_type": self.channel_type.value,
+            "category": self.category.value,
+            "metadata": thawed(self.metadata),
+        }
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """What `to_dict` made. Raises ValueError naming what is wrong with it."""
+        fields = _fields(data, "event", cls.__slots__)
+        content = _fields(fields["content"], "content", ("type", "body"))
+        if content["type"] != "text":
+            raise ValueError(f"content: the type {content['type']!r:.60} is not known; use 'text'")
+        return cls(**{**fields, "content": TextContent(content["body"])})
+
     def stamped(self, marks: Mapping[str, Any]) -> Self:
         """The same event with these marks among its metadata."""
         return replace(self, metadata={**self.metadata, **marks})
+
+
+def _fields(data: object, field: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """These and no other. Raises ValueError naming `field`."""
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{field}: {type(data).__name__} is no mapping; give a dict")
+    if unlike := set(names).symmetric_difference(data):
+        raise ValueError(f"{field}: its fields are {', '.join(names)}; look at {min(map(str, unlike))!r:.60}")
+    return dict(data)
 
 
 def known(kind: type[E], field: str, value: object) -> E:

@@ -9,6 +9,7 @@ from delivery.ledger import Ledger
 from orchestration.engines.engine import TaskEngine
 from orchestration.identity import Identities
 from orchestration.status.backend import StatusBackend
+from orchestration.store.store import RoomStore
 
 
 class StorageError(Exception):
@@ -23,6 +24,7 @@ class Storage:
     engine: TaskEngine
     identities: Identities
     status: StatusBackend
+    rooms: RoomStore
 
 
 def storage(state: str | Path | None) -> Storage:
@@ -38,8 +40,9 @@ def in_memory() -> Storage:
     from orchestration.engines.memory import MemoryEngine
     from orchestration.identity import MemoryIdentities
     from orchestration.status.memory import InMemoryStatusBackend
+    from orchestration.store.memory import MemoryRoomStore
 
-    return Storage(MemoryLedger(), MemoryEngine(), MemoryIdentities(), InMemoryStatusBackend())
+    return Storage(MemoryLedger(), MemoryEngine(), MemoryIdentities(), InMemoryStatusBackend(), MemoryRoomStore())
 
 
 def in_directory(path: Path) -> Storage:
@@ -48,6 +51,7 @@ def in_directory(path: Path) -> Storage:
     from orchestration.engines.durable import DurableEngine
     from orchestration.identity import SqliteIdentities
     from orchestration.status.sqlite import SqliteStatusBackend
+    from orchestration.store.sqlite import SqliteRoomStore
 
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -56,7 +60,8 @@ def in_directory(path: Path) -> Storage:
         raise StorageError(f"state: {path} cannot be made: {reason}; choose another directory") from error
     ledger = SqliteLedger(path / "sottovoce.db")
     engine, database = DurableEngine.in_file(path / "tasks.db"), ledger.database
-    return Storage(ledger, engine, SqliteIdentities(database), SqliteStatusBackend(database))
+    identities, status = SqliteIdentities(database), SqliteStatusBackend(database)
+    return Storage(ledger, engine, identities, status, SqliteRoomStore(database))
 
 
 def at_url(url: str) -> Storage:
@@ -68,10 +73,12 @@ def at_url(url: str) -> Storage:
     from orchestration.engines.durable import DurableEngine
     from orchestration.identity_postgres import PostgresIdentities
     from orchestration.status.postgres import PostgresStatusBackend
+    from orchestration.store.postgres import PostgresRoomStore
 
     try:
         ledger = PostgresLedger(url)
         engine, database = DurableEngine.in_postgres(url), ledger.database
-        return Storage(ledger, engine, PostgresIdentities(database), PostgresStatusBackend(database))
+        identities, status = PostgresIdentities(database), PostgresStatusBackend(database)
+        return Storage(ledger, engine, identities, status, PostgresRoomStore(database))
     except ValueError as error:
         raise StorageError(f"state: {error}") from None

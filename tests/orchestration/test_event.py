@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestration import ChannelCategory, ChannelType, InboundMessage, RoomEvent, TextContent
 
@@ -58,3 +61,60 @@ def test_an_intent_is_text_or_none(intent: Any) -> None:
 def test_what_is_wrong_is_named(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=f"^{said}"):
         event(**wrong)
+
+
+letters = st.characters(exclude_categories=("C", "Z"))
+names = st.text(letters, min_size=1, max_size=20)
+texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30)
+numbers = st.integers(-(2**200), 2**200) | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+events = st.builds(
+    RoomEvent,
+    id=names,
+    room=names,
+    channel_id=names,
+    sender_id=names,
+    content=st.builds(TextContent, st.text(letters | st.sampled_from(" \n\t\u200d"), min_size=1).filter(str.strip)),
+    channel_type=st.sampled_from(ChannelType),
+    category=st.sampled_from(ChannelCategory),
+    metadata=st.dictionaries(texts, values, max_size=4),
+)
+
+
+@given(events)
+def test_an_event_is_read_back_exactly_as_it_was(made: RoomEvent) -> None:
+    read = RoomEvent.from_dict(json.loads(json.dumps(made.to_dict())))
+    assert read == made
+    assert repr(read) == repr(made)  # 1, 1.0 and True are equal, but not the same
+    made.to_dict()["metadata"]["more"] = 1  # is anybody's to change
+    assert read == made
+
+
+DATA = event().to_dict()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (None, "event: NoneType is no mapping; give a dict"),
+        ([], "event: list is no mapping"),
+        ({}, "event: its fields are id, room, .*; look at 'category'"),
+        ({**DATA, "more": 1}, "event: its fields are .*; look at 'more'"),
+        ({**DATA, 7: 1}, "event: its fields are .*; look at '7'"),
+        ({**DATA, "content": "Hello"}, "content: str is no mapping"),
+        ({**DATA, "content": {"body": "Hello"}}, "content: its fields are type, body; look at 'type'"),
+        ({**DATA, "content": {"type": "video", "body": "Hello"}}, "content: the type 'video' is not known; use 'text'"),
+        ({**DATA, "content": {"type": "text", "body": ""}}, "body: it is empty"),
+        ({**DATA, "content": {"type": "text", "body": "a\0b"}}, "body: it holds control characters"),
+        ({**DATA, "room": "a\0b"}, "room must have printable characters"),
+        ({**DATA, "channel_type": 7}, "channel_type: 7 is not known"),
+        ({**DATA, "metadata": {"a": "\ud800"}}, r"metadata\['a'\]: it holds characters"),
+    ],
+)
+def test_what_is_no_event_is_told_by_its_field(data: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said}"):
+        RoomEvent.from_dict(data)

@@ -20,6 +20,9 @@ from orchestration.status import InMemoryStatusBackend
 from orchestration.status.postgres import PostgresStatusBackend
 from orchestration.status.sqlite import SqliteStatusBackend
 from orchestration.storage import StorageError, at_url, in_directory, in_memory, storage
+from orchestration.store import MemoryRoomStore
+from orchestration.store.postgres import PostgresRoomStore
+from orchestration.store.sqlite import SqliteRoomStore
 from voice.simulated import SimulatedChannel
 
 
@@ -28,8 +31,10 @@ def test_in_memory_nothing_is_shared() -> None:
     assert isinstance(one.ledger, MemoryLedger)
     assert isinstance(one.engine, MemoryEngine)
     assert isinstance(one.status, InMemoryStatusBackend)
+    assert isinstance(one.rooms, MemoryRoomStore)
     assert one.ledger is not other.ledger
     assert one.status is not other.status
+    assert one.rooms is not other.rooms
 
 
 def test_in_a_directory_that_is_made_everything_is_kept(tmp_path: Path) -> None:
@@ -39,6 +44,7 @@ def test_in_a_directory_that_is_made_everything_is_kept(tmp_path: Path) -> None:
     assert isinstance(parts.engine, DurableEngine)
     assert isinstance(parts.identities, SqliteIdentities)
     assert isinstance(parts.status, SqliteStatusBackend)
+    assert isinstance(parts.rooms, SqliteRoomStore)
     in_directory(tmp_path / "deep" / "state")
 
 
@@ -63,6 +69,7 @@ def test_at_a_url_everything_is_in_one_database() -> None:
     assert isinstance(parts.engine, DurableEngine)
     assert isinstance(parts.identities, PostgresIdentities)
     assert isinstance(parts.status, PostgresStatusBackend)
+    assert isinstance(parts.rooms, PostgresRoomStore)
     assert parts.engine.name == "postgres"
 
 
