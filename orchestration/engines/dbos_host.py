@@ -58,8 +58,6 @@ _LEAVE = 5.0
 Record = Callable[[str, Any], Awaitable[None]]
 OPEN_STATES = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 _ENDS = ["SUCCESS", "ERROR", "CANCELLED"]
-_AT_ONCE = 500
-"""Tasks that are deleted in one transaction: others wait for it in SQLite."""
 
 
 class Run(Protocol):
@@ -219,12 +217,13 @@ class DbosHost:
         states = sorted(OPEN_STATES) if unfinished else None
         return await DBOS.list_workflows_async(user=room, status=states, limit=limit, sort_desc=True)
 
-    async def forget(self, older: float) -> int:
+    async def forget(self, older: float, limit: int) -> int:
         """Delete some of the tasks that ended so many seconds ago; returns how many."""
         before = datetime.fromtimestamp(wall_time() - older, UTC).isoformat()
-        # Their steps go with them, and what is large of them.
+        # Their steps go with them, and what is large of them. What ended before then was made before then (`end_time`),
+        # and of that there is an index.
         found = await DBOS.list_workflows_async(
-            status=_ENDS, completed_before=before, limit=_AT_ONCE, load_input=False, load_output=False
+            status=_ENDS, end_time=before, completed_before=before, limit=limit, load_input=False, load_output=False
         )
         if found:
             await DBOS.delete_workflows_async([status.workflow_id for status in found])

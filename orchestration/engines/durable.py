@@ -129,12 +129,9 @@ class DurableEngine:
         found.sort(key=lambda status: (status.created_at or 0, _written(status).get(_ORDER, 0)))
         return [_record(status) for status in found[-limit:]]
 
-    async def forget(self, older: float) -> int:
-        """Delete what is kept of tasks that ended more than `older` seconds ago; returns how many."""
-        host, count = self._open_host(), 0
-        while gone := await self._ask(host.forget(older)):
-            count += gone
-        return count
+    async def forget(self, older: float, limit: int = 500) -> int:
+        """Delete what is kept of tasks that ended more than `older` seconds ago, at most `limit`; returns how many."""
+        return await self._ask(self._open_host().forget(older, limit))
 
     async def aclose(self) -> None:
         """Interrupt what runs, leave it pending for whoever adopts it, and shut DBOS down."""

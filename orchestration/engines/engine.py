@@ -129,9 +129,9 @@ class TaskEngine(Protocol):
         """A room's last `limit` tasks (of those `unfinished`), oldest first, of all processes."""
         ...
 
-    async def forget(self, older: float) -> int:
-        """Delete what is kept of tasks that ended more than `older` seconds ago; returns how many. Their ids are free
-        again. Several processes may do so."""
+    async def forget(self, older: float, limit: int = 500) -> int:
+        """Delete what is kept of tasks that ended more than `older` seconds ago, at most `limit` of them; returns how
+        many. Their ids may be used again. Several processes may do so."""
         ...
 
     async def aclose(self) -> None:

@@ -12,6 +12,9 @@ from orchestration.engines.engine import Body, EngineError, Task, TaskRecord, Ta
 from orchestration.engines.steps import RecordedSteps
 from orchestration.engines.written import read_task, written_task
 
+KEEP = 1000
+"""Tasks that are over and kept all the same: some 2 MB with short texts."""
+
 
 @dataclass(slots=True)
 class _Kept:
@@ -38,13 +41,20 @@ class MemoryEngine:
     """Tasks in a dict, run on the loop in which it was opened; `aclose` waits until the last one has let go.
 
     What was unfinished at `aclose` is resumed by the next `open` of the same object, finished steps not repeated: the
-    durable engine's behaviour, so that a simulation can play a restart.
+    durable engine's behaviour, so that a simulation can play a restart. Of what is over the newest `keep` are kept; the
+    ids of others may be used again.
     """
 
     name = "memory"
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: int = KEEP) -> None:
+        """Raises ValueError for a `keep` that is no whole number, or below 0."""
+        if not isinstance(keep, int) or isinstance(keep, bool) or keep < 0:
+            raise ValueError(f"keep: {keep!r} is no whole number, 0 or more")
+        self._keep = keep
         self._kept: dict[str, _Kept] = {}
+        self._ended: dict[str, _Kept] = {}
+        """Those that are over, and whose bodies have let go, in that order."""
         self._running: dict[str, asyncio.Task[None]] = {}
         self._body: Body | None = None
 
@@ -105,13 +115,13 @@ class MemoryEngine:
             records = [record for record in records if not record.status.terminal]
         return records[-limit:] if limit > 0 else []
 
-    async def forget(self, older: float) -> int:
-        """Forget the tasks that ended more than `older` seconds ago; returns how many."""
+    async def forget(self, older: float, limit: int = 500) -> int:
+        """Forget tasks that ended more than `older` seconds ago, at most `limit`; returns how many."""
         self._open_body()
         before = asyncio.get_running_loop().time() - older
-        old = [id for id, kept in self._kept.items() if kept.status.terminal and kept.ended < before]
+        old = [id for id, kept in self._ended.items() if kept.ended < before][:limit]
         for id in old:
-            del self._kept[id]
+            del self._kept[id], self._ended[id]
         return len(old)
 
     async def aclose(self) -> None:
@@ -132,9 +142,19 @@ class MemoryEngine:
     def _begin(self, kept: _Kept, body: Body) -> None:
         running = asyncio.get_running_loop().create_task(self._run(kept, body), name=f"task {kept.task.id}")
         self._running[kept.task.id] = running
-        running.add_done_callback(lambda _: self._running.pop(kept.task.id, None))
+        running.add_done_callback(lambda _: self._let_go(kept))
 
     async def _run(self, kept: _Kept, body: Body) -> None:
         kept.begins, kept.status = kept.begins + 1, TaskStatus.RUNNING
         result = await attempt(body, kept.task, RecordedSteps(kept.steps, kept.record, kept.begins))
         kept.end(status_of(result), result)
+
+    def _let_go(self, kept: _Kept) -> None:
+        """Its body has ended: it is over, or was interrupted."""
+        self._running.pop(kept.task.id, None)
+        if not kept.status.terminal:
+            return
+        kept.steps, kept.progress = {}, {}  # they were for a second run
+        self._ended[kept.task.id] = kept
+        while len(self._ended) > self._keep:
+            del self._kept[oldest := next(iter(self._ended))], self._ended[oldest]
