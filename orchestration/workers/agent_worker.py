@@ -1,18 +1,53 @@
-"""AgentWorker: an agent does a job in the background; what its model and its tools did is not done, or paid, twice."""
+"""AgentWorker: an agent does a job in the background; what its model and its tools did is not done, or paid, twice.
+
+Whatever the model does comes to an end: a silent, endless or lost one is given up with an error that says so.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from orchestration.agent import MAX_ROUNDS, Agent
 from orchestration.engines.engine import TaskResult
-from orchestration.models.model import Message, Role, TextDelta, ToolCall
-from orchestration.tools import run_tool
+from orchestration.models.model import Message, Role, TextDelta, ToolCall, ToolSpec
+from orchestration.tools import Tool, run_tool
+from orchestration.workers.handed import shown_of
 
 if TYPE_CHECKING:
     from orchestration.workers.worker import Context
+
+MAX_TEXT = 200_000
+"""Most characters of one answer, some 50,000 tokens: above what models write in one go, far below what hurts."""
+STALLED = 60.0
+"""Seconds without a word or a call after which a model is given up."""
+MAX_CALLS = 64
+"""Most tools that a model may call at once."""
+
+
+class NoAnswerError(RuntimeError):
+    """A model came to no answer; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model said, and the tools it called with it."""
+
+    text: str
+    calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LastTool:
+    """A tool that runs nothing: the agent's work is over with its call. `check` raises ValueError naming the argument
+    that is wrong; then the model is told, and goes on."""
+
+    spec: ToolSpec
+    check: Callable[[Mapping[str, Any]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +72,139 @@ class AgentWorker:
 
     async def run(self, input: str, context: Context) -> TaskResult:
         """Ask the model, run its tools, until it answers without one."""
-        messages = [Message(Role.USER, input)]
-        tools = {t.name: t for t in self.agent.tools}
+        try:
+            reply = await self.ask(input, context, over=lambda reply: context.tell(reply.text.strip(), final=True))
+        except NoAnswerError as error:
+            return TaskResult("", error=str(error))
+        return TaskResult(reply.text.strip())
+
+    async def ask(
+        self, input: str, context: Context, *, last: Sequence[LastTool] = (), over: Callable[[Reply], None]
+    ) -> Reply:
+        """The reply with which its work is over: one without a call, or with a call of one of the `last` tools.
+
+        These stand before tools of its own of the same name. The tools it calls at once run side by side. `over` is
+        told of that reply, not again when the task is resumed. Raises NoAnswerError, and what the model raises.
+        """
+        messages = [Message(Role.USER, shown_of(input))]
+        desk = _Desk({t.name: t for t in self.agent.tools}, {t.spec.name: t for t in last}, context)
+
+        async def ask() -> tuple[str, list[tuple[str, str, Any]]]:
+            reply = await self._listen(messages, desk.specs())
+            if desk.ends(reply):
+                over(reply)
+            return reply.text, [(call.id, call.name, _plain(call.arguments)) for call in reply.calls]
+
         for round_ in range(MAX_ROUNDS):
-            text, calls = await context.step(f"model {round_}", lambda: self._ask(list(messages)))
-            made = tuple(ToolCall(id, name, arguments) for id, name, arguments in calls)
-            messages.append(Message(Role.ASSISTANT, text, made))
-            if not made:
-                if text.strip():
-                    context.tell(text.strip(), final=True)
-                return TaskResult(text.strip(), error=None if text.strip() else "the model gave no answer")
-            for call in made:
-                context.progress(call.name)
+            text, made = await context.step(f"model {round_}", ask)
+            reply = Reply(text, tuple(ToolCall(*call) for call in made))
+            if not reply.calls and not text.strip():
+                raise NoAnswerError("the model gave no answer")
+            calls = _apart(reply.calls)
+            messages.append(Message(Role.ASSISTANT, text, calls))
+            messages += await desk.use(round_, reply.calls, calls)
+            if desk.ends(reply):
+                return reply
+        raise NoAnswerError("the model went on calling tools without an answer")
 
-                async def use(call: ToolCall = call) -> str:
-                    context.tell(call.name, tool=call.name, status="started")
-                    text = (await run_tool(tools.get(call.name), call)).text
-                    context.tell(call.name, tool=call.name, status="failed" if text.startswith("error:") else "done")
-                    return text
+    async def _listen(self, messages: Sequence[Message], specs: Sequence[ToolSpec]) -> Reply:
+        """The model's whole reply. Raises NoAnswerError when there is no end to it, or nothing comes."""
+        text, length, calls = list[str](), 0, list[ToolCall]()
+        clock = asyncio.get_running_loop().time
+        stream = self.agent.model.stream(list(messages), prompt=self.agent.prompt, tools=specs)
+        try:
+            async with asyncio.timeout(STALLED) as patience, aclosing(stream) as deltas:
+                async for delta in deltas:
+                    patience.reschedule(clock() + STALLED)
+                    match delta:
+                        case TextDelta(piece):
+                            text.append(piece)
+                            length += len(piece)
+                        case ToolCall():
+                            calls.append(delta)
+                    if length > MAX_TEXT:
+                        raise NoAnswerError(f"the model wrote more than {MAX_TEXT} characters")
+                    if len(calls) > MAX_CALLS:
+                        raise NoAnswerError(f"the model called more than {MAX_CALLS} tools at once")
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            raise NoAnswerError(f"the model said nothing for {STALLED:g} s") from None
+        return Reply("".join(text), tuple(calls))
 
-                answer = await context.step(f"tool {round_} {call.id}", use)
-                messages.append(Message(Role.TOOL, answer, call=call.id))
-        return TaskResult("", error="the model went on calling tools without an answer")
 
-    async def _ask(self, messages: list[Message]) -> tuple[str, list[tuple[str, str, dict[str, object]]]]:
-        text, calls = "", []
-        specs = [t.spec for t in self.agent.tools]
-        async with aclosing(self.agent.model.stream(messages, prompt=self.agent.prompt, tools=specs)) as deltas:
-            async for delta in deltas:
-                match delta:
-                    case TextDelta(piece):
-                        text += piece
-                    case ToolCall(id, name, arguments):
-                        calls.append((id, name, dict(arguments)))
-        return text, calls
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """The tools that an agent at work has: its own, and the last ones."""
+
+    own: Mapping[str, Tool]
+    last: Mapping[str, LastTool]
+    context: Context
+
+    def specs(self) -> list[ToolSpec]:
+        """As the model is offered them."""
+        return [
+            *(t.spec for name, t in self.own.items() if name not in self.last),
+            *(t.spec for t in self.last.values()),
+        ]
+
+    def ends(self, reply: Reply) -> bool:
+        """Whether the work is over with this reply."""
+        if not reply.calls:
+            return bool(reply.text.strip())
+        return any(call.name in self.last and not self._misfit(call) for call in reply.calls)
+
+    async def use(self, round_: int, made: Sequence[ToolCall], calls: Sequence[ToolCall]) -> list[Message]:
+        """What the tools say that are called at once. `made` are the calls as the model made them."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                running = [
+                    group.create_task(self._answer(f"tool {round_}.{number}", call, again=call.id != one.id))
+                    for number, (one, call) in enumerate(zip(made, calls, strict=True))
+                ]
+        except BaseExceptionGroup as errors:  # a step that could not be kept: its own words say more than the group's
+            raise errors.exceptions[0] from None
+        return [Message(Role.TOOL, task.result(), call=call.id) for task, call in zip(running, calls, strict=True)]
+
+    async def _answer(self, step: str, call: ToolCall, *, again: bool) -> str:
+        """What one tool says, done once. A call whose id was used already may be the same one once more: not done."""
+        if again:
+            return "error: another call at the same time has the same id; this one was not done"
+        if call.name in self.last:
+            return self._misfit(call) or "noted"
+        self.context.progress(call.name)
+
+        async def run() -> str:
+            self.context.tell(call.name, tool=call.name, status="started")
+            text = (await run_tool(self.own.get(call.name), call)).text
+            self.context.tell(call.name, tool=call.name, status="failed" if text.startswith("error:") else "done")
+            return text
+
+        return await self.context.step(step, run)
+
+    def _misfit(self, call: ToolCall) -> str:
+        """What is wrong with the arguments of a last tool; "": nothing."""
+        try:
+            self.last[call.name].check(call.arguments)
+        except ValueError as error:
+            return f"error: the arguments do not fit: {error}"
+        return ""
+
+
+def _apart(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """The calls with ids that differ, so that each can be answered; the first of an id keeps it."""
+    ids = {call.id for call in calls}
+    seen: set[str] = set()
+    apart = []
+    for call in calls:
+        if call.id in seen:
+            call = replace(call, id=next(id for n in count(2) if (id := f"{call.id}_{n}") not in ids))
+        seen.add(call.id)
+        ids.add(call.id)
+        apart.append(call)
+    return tuple(apart)
+
+
+def _plain(arguments: Any) -> Any:
+    """A mapping as JSON has it; anything else a model's adapter may give is for the tool to refuse."""
+    return dict(arguments) if isinstance(arguments, Mapping) else arguments

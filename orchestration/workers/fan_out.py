@@ -7,6 +7,7 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
 from orchestration.engines.engine import TaskResult
+from orchestration.workers.handed import passed_on
 from orchestration.workers.worker import Context, Worker
 
 
@@ -35,6 +36,9 @@ class FanOut:
 class Sequence:
     """Each worker gets what the one before made of it; the result is the last one's.
 
+    A function gets that text alone. An agent is shown what was asked of all of them, too: who sees only a colleague's
+    text does not know what it is for.
+
     Raises ValueError for an empty list, or two workers of one id.
     """
 
@@ -47,21 +51,23 @@ class Sequence:
 
     async def run(self, input: str, context: Context) -> TaskResult:
         """One after the other; the first that fails ends it."""
-        result = TaskResult(input)
         for worker in self.workers:
-            result = await context.run_part(worker.id, worker, result.text)
+            result = await context.run_part(worker.id, worker, input)
             if result.error is not None:
                 break
+            input = passed_on(input, worker.label, result.text)
         return result
 
 
-def different(workers: Many[Worker]) -> None:
-    """Raises ValueError unless there are workers and their ids, which keep their steps apart, differ."""
-    ids = [w.id for w in workers]
-    if not ids:
-        raise ValueError("workers: the list is empty; give at least one")
-    if doubled := {i for i in ids if ids.count(i) > 1}:
-        raise ValueError(f"workers: the id {doubled.pop()!r} is used twice; ids must differ")
+def different(workers: Many[Worker], field: str = "workers") -> None:
+    """Raises ValueError naming `field` unless there are workers and their ids, which keep their steps apart, differ."""
+    if not workers:
+        raise ValueError(f"{field}: the list is empty; give at least one")
+    seen: set[str] = set()
+    for worker in workers:
+        if worker.id in seen:
+            raise ValueError(f"{field}: the id {worker.id!r} is used twice; ids must differ")
+        seen.add(worker.id)
 
 
 def merge(workers: Many[Worker], results: Many[TaskResult]) -> TaskResult:
