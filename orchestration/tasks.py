@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from delivery.ledger import ConflictError, Delivery, Ledger, LedgerError, SpeakAs
+from delivery.ledger import Ledger, SpeakAs
 from delivery.strategies import Strategy
-from orchestration.content import made_speakable
 from orchestration.engines.engine import EngineError, Steps, Task, TaskEngine, TaskResult, TaskStatus
 from orchestration.progress import Progress
-from orchestration.slots import Slot, Slots
-from orchestration.workers.worker import Context, Worker, finish
+from orchestration.results import LEDGER_RETRY, MAX_NOTE, deliver, delivery_of, keepable
+from orchestration.slots import Slots
+from orchestration.staff import Staff
+from orchestration.standing import Running, Standing, TaskNews
+from orchestration.workers.worker import Context, Report, Share, Worker, finish
 
 log = logging.getLogger("sottovoce.tasks")
 
 GRACE = 0.25
 """A worker that ends within this many seconds is an ordinary tool result, not an announcement (house plan)."""
-LEDGER_RETRY = 0.5
-"""Seconds until a result that could not be stored is stored again."""
 UNKNOWN_WORKER = 10.0
 """Seconds that a task of an earlier process waits for its worker: it may come with a room that is still to be made."""
 REMEMBERED = 100
@@ -31,55 +30,16 @@ BEGINS = 10
 """How often a task is begun in all; one whose process came to an end each time is then told to have failed."""
 LISTED = 100
 """Most unfinished tasks of a room that are told of."""
-MAX_NOTE = 200
-"""Most characters of progress, and of what was asked, that are shown and told."""
 
 CANCELLED = TaskResult("", error="cancelled")
 
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a task stands that is not over: `queued` (it waits for its turn) or `running`, here or elsewhere."""
-
-    task: Task
-    label: str
-    status: TaskStatus
-    progress: Mapping[str, str]
-
-
-@dataclass(slots=True)
-class Running:
-    """A task of this process that is not over, and how far its parts are. It waits for its `slot`, or has it."""
-
-    task: Task
-    label: str
-    done: asyncio.Future[TaskResult]
-    slot: Slot
-    progress: dict[str, str] = field(default_factory=dict)
-    cancelling: bool = False
-    delivering: bool = False
-    """Its work is over and its result on the way into the ledger."""
-
-    @property
-    def status(self) -> TaskStatus:
-        """Queued or running."""
-        return TaskStatus.RUNNING if self.slot.granted else TaskStatus.QUEUED
-
-
-@dataclass(frozen=True, slots=True)
-class TaskNews:
-    """Something changed about a task or a part of it (`part` "" is the task itself)."""
-
-    task: Task
-    part: str
-    label: str
-    status: TaskStatus
-    progress: str = ""
-    error: str | None = None
+SharedBy = Callable[[Task, str, str, str, Mapping[str, Any]], None]
+"""Told of what a task shows to the channels that it shares with its room: (task, part id, label, text, metadata)."""
 
 
 class Tasks:
-    """A runtime's background tasks. `announce` is told of every change, in the event loop.
+    """A runtime's background tasks. `announce` is told of every change, in the event loop, and `share` of what workers
+    tell the channels that their work shares with its room.
 
     At most `limit` run in this process at once, and `per_room` of one room; more wait for their turn, in order within a
     room, the rooms in turns. Raises ValueError naming the field that is wrong.
@@ -93,32 +53,34 @@ class Tasks:
         *,
         limit: int = 100,
         per_room: int = 10,
+        share: SharedBy | None = None,
     ) -> None:
         self._engine = engine
         self._ledger = ledger
         self._announce = announce
+        self._share = share
         self._slots = Slots(limit, per_room)
         self._progress = Progress(engine)
         self._writing: asyncio.Task[None] | None = None
-        self._workers: dict[str, Worker] = {}
-        self._registered = asyncio.Event()
+        self._staff = Staff()
         self._running: dict[str, Running] = {}
         self._results: dict[str, TaskResult] = {}
         self._closing = False
 
-    def register(self, *workers: Worker) -> None:
-        """Make workers known by their ids: all or none. Raises ValueError when another one has such an id."""
-        known = dict(self._workers)
-        for worker in workers:
-            if known.setdefault(worker.id, worker) != worker:
-                raise ValueError(f"workers: the id {worker.id!r} is used twice; ids must differ")
-        self._workers = known
-        self._registered.set()
+    def register(self, *workers: Worker, room: str | None = None) -> None:
+        """Make workers known by their ids, all or none; with `room` for tasks of that room only, in which they come
+        before those of everybody. Raises ValueError when another one has such an id there."""
+        self._staff.register(*workers, room=room)
 
-    def check(self, worker: str) -> None:
-        """Raises ValueError for an unknown worker."""
-        if worker not in self._workers:
-            raise ValueError(f"worker: {worker!r} is not known; known are {', '.join(sorted(self._workers)) or 'none'}")
+    def unregister(self, room: str) -> None:
+        """The room's own workers are not known any more. Tasks that run or wait here keep theirs."""
+        self._staff.unregister(room)
+
+    def check(self, worker: str, room: str | None = None) -> None:
+        """Raises ValueError for a worker that tasks (of that room) cannot be given to."""
+        if self._staff.find(worker, room) is None:
+            known = ", ".join(self._staff.names(room)) or "none"
+            raise ValueError(f"worker: {worker!r} is not known; known are {known}")
 
     async def open(self, process: str = "") -> None:
         """Start the engine for this process."""
@@ -154,14 +116,17 @@ class Tasks:
         fold: bool = True,
         timeout: float | None = 300.0,
         metadata: Mapping[str, Any] | None = None,
+        share_channels: Sequence[str] = (),
     ) -> Task:
         """Begin a task; its result is delivered to `room` under `strategy`, for `caller`. `timeout`: seconds of work.
 
+        `share_channels` are the ids of channels to which it shows what goes on (in the task's metadata of that name).
         A task whose `id` is known is left alone. Raises ValueError for an unknown worker and what cannot be kept,
         EngineError when the engine cannot begin it.
         """
-        self.check(worker)
-        deliver = {"strategy": strategy.written(), "max_wait": strategy.max_wait, "speak_as": speak_as, "fold": fold}
+        self.check(worker, room)
+        shared = _ids("share_channels", share_channels)
+        how = {"strategy": strategy.written(), "max_wait": strategy.max_wait, "speak_as": speak_as, "fold": fold}
         task = Task(
             id=uuid4().hex if id is None else id,
             room=room,
@@ -169,7 +134,12 @@ class Tasks:
             input=input,
             caller=caller,
             timeout=timeout,
-            metadata={**(metadata or {}), "deliver": deliver},
+            metadata={
+                **(metadata or {}),
+                "deliver": how,
+                "share_channels": shared,
+                "room_worker": self._staff.find(worker, room, own=True) is not None,
+            },
         )
         known = task.id in self._running
         running = self._note(task)
@@ -215,10 +185,11 @@ class Tasks:
         standings = []
         try:
             for record in await self._engine.tasks(room, LISTED, unfinished=True):
-                id, worker = record.task.id, self._workers.get(record.task.worker)
+                id = record.task.id
                 if id in here:
                     standings.append(here.pop(id))
                 elif id not in self._results:  # it was over here a moment ago
+                    worker = self._staff.find(record.task.worker, room)
                     label = worker.label if worker else record.task.worker
                     standings.append(Standing(record.task, label, record.status, record.progress))
         except EngineError as error:
@@ -237,7 +208,8 @@ class Tasks:
             finally:
                 running.slot.release()
             running.delivering = True
-            await self._deliver(task, running.label, result)
+            result = keepable(task, result)
+            await deliver(self._ledger, task, running.label, result)
         except asyncio.CancelledError:
             if not self._closing:  # otherwise it is only interrupted, to be resumed
                 await self._stopped(running)
@@ -262,83 +234,57 @@ class Tasks:
 
     async def _work(self, running: Running, steps: Steps) -> TaskResult:
         task = running.task
-        worker = await self._worker(task.worker)
-        if worker is None:
+        if running.worker is None:
+            running.worker = await self._staff.coming(task.worker, task.room, UNKNOWN_WORKER, own=_of_room(task))
+        if (worker := running.worker) is None:
             return TaskResult("", error=f"the worker {task.worker!r} is not known any more")
         running.label = worker.label
+        context = Context(task, steps, self._report_of(running), label=worker.label, share=self._share_of(running))
+        try:
+            async with asyncio.timeout(task.timeout):
+                return await finish(worker, task.input, context)
+        except TimeoutError:
+            return TaskResult("", error=f"not done within {task.timeout:g} s")
+
+    def _report_of(self, running: Running) -> Report:
+        """What a worker tells of its progress to."""
 
         def report(part: str, label: str, status: str, progress: str) -> None:
             if running.done.done():
                 return
             progress = progress[:MAX_NOTE]
             state = TaskStatus(status)
-            before = dict(running.progress)
+            before = running.progress.get(part)
             if progress:
                 running.progress[part] = progress
             elif state.terminal:
                 running.progress.pop(part, None)
-            if running.progress != before:
-                self._progress.report(task.id, running.progress, queued=False)
-            self._tell(TaskNews(task, part, label, state, progress))
+            if running.progress.get(part) != before:
+                self._progress.report(running.task.id, running.progress, queued=False)
+            self._tell(TaskNews(running.task, part, label, state, progress))
 
-        try:
-            async with asyncio.timeout(task.timeout):
-                return await finish(worker, task.input, Context(task, steps, report, label=worker.label))
-        except TimeoutError:
-            return TaskResult("", error=f"not done within {task.timeout:g} s")
+        return report
 
-    async def _worker(self, id: str) -> Worker | None:
-        """A worker; one that is not known yet is waited for."""
-        try:
-            async with asyncio.timeout(UNKNOWN_WORKER):
-                while id not in self._workers:
-                    self._registered.clear()
-                    await self._registered.wait()
-        except TimeoutError:
-            return None
-        return self._workers[id]
+    def _share_of(self, running: Running) -> Share:
+        """What a worker tells the shared channels with. Whatever becomes of that, the work goes on."""
 
-    async def _deliver(self, task: Task, label: str, result: TaskResult) -> None:
-        """Put the result into the ledger. The same task gives the same id, so doing it again does nothing.
-
-        A ledger that is away for a while is waited for: the result is not lost.
-        """
-        how = task.metadata["deliver"]
-        speak_as = SpeakAs(how["speak_as"])
-        content = made_speakable(result.text)
-        if result.error is not None:
-            content, speak_as = f"I am sorry, {label} could not finish what you asked for.", SpeakAs.VERBATIM
-        elif not content:
-            content, speak_as = f"What you asked of {label} is done.", SpeakAs.VERBATIM
-        delivery = Delivery(
-            id=delivery_of(task.id),
-            room=task.room,
-            content=content,
-            strategy=how["strategy"],
-            to=task.caller,
-            task=task.id,
-            max_wait=how["max_wait"],
-            speak_as=speak_as,
-            fold=how.get("fold", True),
-            metadata={"worker": task.worker, "input": task.input[:MAX_NOTE], "label": label},
-        )
-        while True:
-            try:
-                await self._ledger.put(delivery)
-            except ConflictError:
-                return  # the task was resumed and answered otherwise than before: what was told first stands
-            except LedgerError as error:
-                log.warning("task %s: its result cannot be stored, trying again: %s", task.id, error)
-                await asyncio.sleep(LEDGER_RETRY)
-            else:
+        def share(part: str, label: str, text: str, metadata: Mapping[str, Any]) -> None:
+            if self._share is None or running.done.done():
                 return
+            try:
+                self._share(running.task, part, label, text, metadata)
+            except Exception:
+                log.exception("task %s: its channels could not be told", running.task.id)
+
+        return share
 
     def _note(self, task: Task) -> Running:
         running = self._running.get(task.id)
         if running is None:
-            worker = self._workers.get(task.worker)
+            worker = self._staff.find(task.worker, task.room, own=_of_room(task))
             label = worker.label if worker else task.worker
-            running = Running(task, label, asyncio.get_running_loop().create_future(), self._slots.ask(task.room))
+            done = asyncio.get_running_loop().create_future()
+            running = Running(task, worker, label, done, self._slots.ask(task.room))
             self._running[task.id] = running
             self._tell(TaskNews(task, "", label, running.status))
         return running
@@ -385,6 +331,31 @@ class Tasks:
             log.exception("task %s: telling of it failed", news.task.id)
 
 
-def delivery_of(task: str) -> str:
-    """The id of the delivery of a task's result."""
-    return f"{task}:result:0"
+def _of_room(task: Task) -> bool:
+    """Whether it was given to one of the room's own workers. After a restart these may come later than the others."""
+    return bool(task.metadata.get("room_worker"))
+
+
+def _ids(field: str, value: Sequence[str]) -> list[str]:
+    """Raises ValueError naming the field for what is no list of ids."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"{field}: {value!r:.100} is no list; give a list of channels' ids")
+    if wrong := [each for each in value if not isinstance(each, str) or not each]:
+        raise ValueError(f"{field}: {wrong[0]!r:.100} is no channel's id")
+    return list(value)
+
+
+__all__ = [
+    "BEGINS",
+    "GRACE",
+    "LEDGER_RETRY",
+    "MAX_NOTE",
+    "REMEMBERED",
+    "UNKNOWN_WORKER",
+    "Running",
+    "SharedBy",
+    "Standing",
+    "TaskNews",
+    "Tasks",
+    "delivery_of",
+]
