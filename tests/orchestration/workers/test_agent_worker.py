@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from orchestration.agent import MAX_ROUNDS, Agent
-from orchestration.engines.engine import TaskResult
-from orchestration.models.model import Message, Role
+from orchestration.engines.engine import EngineError, TaskResult
+from orchestration.engines.steps import RecordedSteps
+from orchestration.models.model import Message, Role, ToolCall
 from orchestration.workers import AgentWorker
+from orchestration.workers.agent_worker import MAX_CALLS, MAX_TEXT
+from orchestration.workers.handed import passed_on
 from orchestration.workers.worker import finish
 from tests.orchestration.models.double import Double, Part, calls
 from tests.orchestration.workers.bench import Bench
-from voice.clock import run
+from voice.clock import now, run
 
 
 async def price(of: str) -> str:
@@ -98,3 +105,145 @@ def test_a_cancelled_agent_lets_go_of_its_model() -> None:
 
     run(main())
     assert model.open == 0
+
+
+def test_tools_that_are_called_at_once_run_side_by_side_and_answer_in_order() -> None:
+    async def wait(seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return f"{seconds:g} at {now():g}"
+
+    model = Double([[calls("wait", "a", seconds=3), calls("wait", "b", seconds=1)], ["Done."]])
+    tech = AgentWorker(Agent("tech", model=model, tools=[wait]))
+    bench = Bench()
+    assert bench.run(tech) == TaskResult("Done.")
+    assert [(m.text, m.call) for m in model.asked[1].messages[2:]] == [("3 at 3", "a"), ("1 at 1", "b")]
+    assert set(bench.recorded) == {":model 0#1", ":tool 0.0#1", ":tool 0.1#1", ":model 1#1"}
+
+
+def test_of_tools_at_once_only_those_that_were_not_done_run_again() -> None:
+    ran: list[float] = []
+
+    async def wait(seconds: float) -> str:
+        ran.append(seconds)
+        await asyncio.sleep(seconds)
+        return "waited"
+
+    reply: list[Part] = [calls("wait", "a", seconds=3), calls("wait", "b", seconds=1)]
+    tech = AgentWorker(Agent("tech", model=Double([reply, ["Done."]]), tools=[wait]))
+    bench = Bench()
+
+    async def dies() -> None:
+        task = asyncio.create_task(tech.run("x", bench.context()))
+        await asyncio.sleep(2)
+        task.cancel()
+        await asyncio.wait([task])
+
+    run(dies())
+    resumed = AgentWorker(Agent("tech", model=Double([["Done."]]), tools=[wait]))
+    assert bench.run(resumed) == TaskResult("Done.")
+    assert ran == [3, 1, 3]
+
+
+def test_two_calls_of_one_id_are_told_apart_and_the_second_is_not_done() -> None:
+    made: list[Part] = [calls("price", "a", of="tea"), calls("price", "a", of="milk"), calls("price", "a_2", of="rum")]
+    tech, model = at_work(made, ["Three."])
+    assert Bench().run(tech) == TaskResult("Three.")
+    assert sorted(asked) == ["rum", "tea"]
+    _, assistant, *answers = model.asked[1].messages
+    assert [call.id for call in assistant.tool_calls] == [m.call for m in answers] == ["a", "a_3", "a_2"]
+    assert [m.text for m in answers] == [
+        "tea costs 3",
+        "error: another call at the same time has the same id; this one was not done",
+        "rum costs 3",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [{"of": 3}, {"of": "tea", "in": "GBP"}, {"of": None}, ["tea"], "tea", None])
+def test_arguments_that_do_not_fit_are_the_tools_error(arguments: Any) -> None:
+    tech, model = at_work([ToolCall("a", "price", arguments)], ["I could not."])
+    bench = Bench()
+    assert bench.run(tech) == TaskResult("I could not.")
+    assert asked == []
+    (answer,) = model.asked[1].messages[2:]
+    assert answer.text.startswith("error: ")
+    assert [metadata.get("status") for *_, metadata in bench.told] == ["started", "failed", None]
+
+
+def test_arguments_that_cannot_be_kept_are_an_error() -> None:
+    error = Bench().run(at_work([calls("price", of=object())])[0]).error
+    assert error is not None
+    assert error.startswith("ValueError: the value of step ':model 0' must be JSON")
+
+
+def test_a_tool_that_raises_keeps_to_itself_what_went_wrong() -> None:
+    async def broken() -> str:
+        raise OSError("password wrong")
+
+    model = Double([[calls("broken")], ["I could not."]])
+    bench = Bench()
+    assert bench.run(AgentWorker(Agent("tech", model=model, tools=[broken]))) == TaskResult("I could not.")
+    assert "password" not in str(model.asked[1].messages) + str(bench.told)
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [[["Half of ", OSError("no network")]], [[calls("price", of="x")], [OSError("no network")]]],
+)
+def test_a_model_that_raises_is_a_failure(replies: list[list[Part]]) -> None:
+    tech, model = at_work(*replies)
+    assert Bench().run(tech) == TaskResult("", error="OSError: no network")
+    assert model.open == 0
+
+
+def test_a_model_that_is_silent_is_given_up() -> None:
+    tech, model = at_work(["Let me think. ", 59.0, "Yes. ", 61.0, "never"])
+
+    async def main() -> tuple[TaskResult, float]:
+        return await finish(tech, "x", Bench().context()), now()
+
+    assert run(main()) == (TaskResult("", error="the model said nothing for 60 s"), 119)
+    assert model.open == 0
+
+
+def test_a_timeout_of_the_models_own_is_a_failure_of_its_own() -> None:
+    assert Bench().run(at_work([TimeoutError("no answer from the network")])[0]).error == (
+        "TimeoutError: no answer from the network"
+    )
+
+
+def test_a_model_that_writes_without_end_is_stopped() -> None:
+    tech, model = at_work(["x" * 1000] * 10_000)
+    assert Bench().run(tech) == TaskResult("", error=f"the model wrote more than {MAX_TEXT} characters")
+    assert model.open == 0
+    assert Bench().run(at_work(["x" * MAX_TEXT])[0]) == TaskResult("x" * MAX_TEXT)
+
+
+def test_a_model_that_calls_without_end_is_stopped() -> None:
+    tech, model = at_work([calls("price", str(n), of="tea") for n in range(10_000)])
+    assert Bench().run(tech) == TaskResult("", error=f"the model called more than {MAX_CALLS} tools at once")
+    assert (model.open, asked) == (0, [])
+    assert Bench().run(at_work([calls("price", str(n), of="x") for n in range(MAX_CALLS)], ["Ok."])[0]).error is None
+    assert len(asked) == MAX_CALLS
+
+
+def test_a_step_that_cannot_be_kept_says_why() -> None:
+    class Full(RecordedSteps):
+        async def step(self, name: str, work: Any) -> Any:
+            if "tool" in name:
+                raise EngineError("the disk is full")
+            return await super().step(name, work)
+
+    async def record(key: str, value: Any) -> None:
+        return None
+
+    tech, _ = at_work([calls("price", of="tea")])
+    full = replace(Bench().context(), steps=Full({}, record))
+    assert run(finish(tech, "x", full)) == TaskResult("", error="EngineError: the disk is full")
+
+
+def test_an_agent_is_shown_the_whole_case_of_what_it_is_handed() -> None:
+    tech, model = at_work(["Ok."])
+    Bench().run(tech, passed_on("compare", "Researcher", "Boats float."))
+    (shown,) = model.asked[0].messages
+    assert "\ncompare\n" in shown.text
+    assert "\nBoats float.\n" in shown.text

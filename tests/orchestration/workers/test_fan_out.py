@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from orchestration.agent import Agent
 from orchestration.engines.engine import TaskResult
-from orchestration.workers import Context, FanOut, FunctionWorker, Sequence, Worker
+from orchestration.workers import AgentWorker, Context, FanOut, FunctionWorker, Sequence, Worker
+from tests.orchestration.models.double import Double
 from tests.orchestration.workers.bench import Bench
 from voice.clock import now, run
 
@@ -124,6 +126,41 @@ def test_in_a_sequence_the_first_that_fails_ends_it() -> None:
     result, took = timed(Sequence("team", [works("a", error=OSError("no network")), works("b")]))
     assert (result, took) == (TaskResult("", error="OSError: no network"), 1)
     assert done == ["a"]
+
+
+def test_in_a_sequence_agents_see_what_was_asked_and_functions_do_not() -> None:
+    model = Double([["Then sail."]])
+    seen: list[str] = []
+
+    async def last(input: str, context: Context) -> str:
+        seen.append(input)
+        return input
+
+    agent = AgentWorker(Agent("writer", model=model))
+    result, _ = timed(Sequence("team", [works("a"), FanOut("inner", [agent]), FunctionWorker("last", last, "Last")]))
+    assert result.text == "Then sail."
+    assert seen == ["Then sail."]
+    (shown,) = model.asked[0].messages
+    assert (
+        shown.text.index("\nboats\n")
+        < shown.text.index("A worked on it before you")
+        < shown.text.index("\na on boats.\n")
+    )
+
+
+def test_a_sequence_within_a_sequence_knows_what_the_outer_one_was_asked() -> None:
+    model = Double([["Then sail."]])
+    inner = Sequence("inner", [works("b"), AgentWorker(Agent("writer", model=model))])
+    timed(Sequence("team", [works("a"), inner]))
+    (shown,) = model.asked[0].messages
+    assert "\nboats\n" in shown.text
+    assert "\nb on a on boats..\n" in shown.text
+
+
+def test_an_agent_that_comes_first_is_asked_and_nothing_else() -> None:
+    model = Double([["Ok."]])
+    timed(Sequence("team", [AgentWorker(Agent("writer", model=model))]))
+    assert [m.text for m in model.asked[0].messages] == ["boats"]
 
 
 def test_a_resumed_sequence_goes_on_where_it_was() -> None:
