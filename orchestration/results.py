@@ -57,14 +57,13 @@ def keepable(task: Task, result: TaskResult) -> TaskResult:
 def facts(data: Mapping[str, Any]) -> dict[str, Any]:
     """What of a result's data goes with its delivery, where hooks see it: what is short and scalar, the first few."""
     short: dict[str, Any] = {}
-    room = MAX_FACTS_CHARS
+    left = MAX_FACTS_CHARS
     for key, value in data.items():
-        if not _name(key) or not _scalar(value):
-            continue
-        room -= len(json.dumps({key: value}))
-        if len(short) == MAX_FACTS or room < 0:
+        if len(short) == MAX_FACTS:
             break
-        short[key] = value
+        if _name(key) and _scalar(value) and (size := len(json.dumps({key: value}))) <= left:
+            short[key] = value
+            left -= size
     return short
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from delivery.ledger import Delivery, Entry, LedgerError, SpeakAs, Status
-from delivery.memory import MemoryLedger
+from delivery.ledger import Delivery, SpeakAs, Status
 from delivery.strategies import Queued, WaitForIdle
 from orchestration.content import MAX_CONTENT
 from orchestration.engines.engine import EngineError, Task, TaskRecord, TaskResult, TaskStatus
@@ -27,87 +26,12 @@ from orchestration.tasks import (
     Tasks,
     delivery_of,
 )
-from orchestration.workers import Context, FanOut, FunctionWorker, Worker
+from orchestration.workers import Context, FanOut, Worker
+from tests.orchestration.office import Ledger, Office, analyst, play, works
 from voice.clock import now, run
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = TaskStatus
 SORRY = "I am sorry, Analyst could not finish what you asked for."
-
-
-class Ledger(MemoryLedger):
-    """Can be away for a while; counts what is put."""
-
-    away = False
-    tries = 0
-
-    async def put(self, delivery: Delivery, *, limit: int = 1000) -> bool:
-        self.tries += 1
-        if self.away:
-            raise LedgerError("the disk is full")
-        return await super().put(delivery, limit=limit)
-
-
-def analyst(job: Callable[[str, Context], Awaitable[Any]], id: str = "analyst") -> FunctionWorker:
-    return FunctionWorker(id, job, id.capitalize())
-
-
-def works(seconds: float = 5.0, result: Any = "Boats float.") -> FunctionWorker:
-    async def job(input: str, context: Context) -> Any:
-        await asyncio.sleep(seconds)
-        if isinstance(result, BaseException):
-            raise result
-        return result
-
-    return analyst(job)
-
-
-@dataclass
-class Office:
-    """Tasks on real parts in memory; `restart` is another process with the same ledger and engine."""
-
-    ledger: Ledger = field(default_factory=Ledger)
-    engine: MemoryEngine = field(default_factory=MemoryEngine)
-    news: list[TaskNews] = field(default_factory=list)
-    limit: int = 100
-    per_room: int = 10
-    tasks: Tasks = field(init=False)
-
-    async def open(self, *workers: Worker) -> Office:
-        await self.ledger.open()
-        self.tasks = Tasks(self.engine, self.ledger, self.news.append, limit=self.limit, per_room=self.per_room)
-        self.tasks.register(*workers)
-        await self.tasks.open()
-        return self
-
-    async def restart(self, *workers: Worker) -> Office:
-        await self.tasks.aclose()
-        await self.open(*workers)
-        await asyncio.sleep(0)  # what is resumed begins
-        return self
-
-    async def start(self, input: str = "boats", worker: str = "analyst", **more: Any) -> Task:
-        return await self.tasks.start("lobby", worker, input, **{"strategy": WaitForIdle(), "caller": "ann", **more})
-
-    async def entries(self) -> list[Entry]:
-        return await self.ledger.entries("lobby", list(Status))
-
-    async def told(self, task: Task, within: float = 1000.0) -> Entry:
-        """The delivery of the task's result, once the task is over."""
-        assert await self.tasks.result(task.id, within) is not None
-        (entry,) = [e for e in await self.entries() if e.delivery.task == task.id]
-        return entry
-
-    def statuses(self, part: str = "") -> list[TaskStatus]:
-        return [n.status for n in self.news if n.part == part]
-
-
-def play(script: Callable[[Office], Awaitable[None]], *workers: Worker) -> None:
-    async def main() -> None:
-        office = await Office().open(*workers)
-        await script(office)
-        await office.tasks.aclose()
-
-    run(main())
 
 
 # -- the straight way
