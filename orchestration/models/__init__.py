@@ -1,1 +1,31 @@
-"""Language models, one provider a file."""
+"""Language models, one provider a file; names are imported when they are first used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall, ToolSpec
+    from orchestration.models.prepared import Prepared
+    from orchestration.models.scripted import Intent, Scripted
+
+_HOMES = {
+    "Delta": "model",
+    "Intent": "scripted",
+    "Message": "model",
+    "Model": "model",
+    "Prepared": "prepared",
+    "Role": "model",
+    "Scripted": "scripted",
+    "TextDelta": "model",
+    "ToolCall": "model",
+    "ToolSpec": "model",
+}
+
+__all__ = ["Delta", "Intent", "Message", "Model", "Prepared", "Role", "Scripted", "TextDelta", "ToolCall", "ToolSpec"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'orchestration.models' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"orchestration.models.{_HOMES[name]}"), name)
+    return value
