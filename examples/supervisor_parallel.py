@@ -8,13 +8,11 @@ quiet the host tells what both of them found; "say that again" has it told once 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from delivery import WaitForIdle
 from orchestration import Agent, Runtime, Supervisor
-from orchestration.models.model import Message, ToolSpec
-from orchestration.models.prepared import Function, Prepared
-from orchestration.models.scripted import Intent, Scripted
+from orchestration.models import Intent, Message, Prepared, Scripted, ToolSpec
 
 ENGINEERING = {
     "trains": "Trains roll on steel and lose little energy.",
@@ -30,7 +28,7 @@ MONEY = {
 }
 
 
-def what_is_known(notes: Mapping[str, str]) -> Function:
+def what_is_known(notes: Mapping[str, str]) -> Callable[[Sequence[Message], Sequence[ToolSpec]], str]:
     """An answer that picks the notes on whatever the task names."""
 
     def answer(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> str:
