@@ -174,6 +174,10 @@ class Desk:
         """Why the delivery waits ("": it is being spoken, or is not here)."""
         return self._scheduler.reason(id) if self._scheduler.known(id) else ""
 
+    def delivery(self, id: str) -> Delivery | None:
+        """A delivery that the desk has picked up and that is not over."""
+        return self._deliveries.get(id)
+
     async def _finish(self) -> None:
         """Fall silent, and write down what was heard until then."""
         now = self._loop.time()

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from delivery.desk import Refuse
     from orchestration.agent import Agent
+    from orchestration.asked import Asked, Responder
     from orchestration.event import RoomEvent
     from orchestration.handoff import HandoffRules
     from orchestration.handoff_memory import HandoffMemoryProvider
     from orchestration.handoff_request import HANDOFF_TOOL
     from orchestration.hooks import HookContext, HookEvent, HookExecution, HookTrigger
-    from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, TextContent
+    from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, InboundResult, TextContent
     from orchestration.memory import MemoryProvider, SlidingWindowMemory
     from orchestration.pipeline import ConversationPipeline, PipelineStage
     from orchestration.room import Room
+    from orchestration.rooms import RoomElsewhereError
     from orchestration.routing import ConversationRouter, Route, Router, RoutingConditions, RoutingRule
     from orchestration.routing_cascade import CascadeRouter, Tier
     from orchestration.runtime import RoomError, Runtime
@@ -43,12 +45,18 @@ if TYPE_CHECKING:
     )
     from orchestration.strategies.orchestration import Orchestration
     from orchestration.strategies.supervisor import Supervisor
+    from orchestration.text_channel import TextChannel
     from orchestration.tools import Tool, tool
     from orchestration.verdict import Verdict
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "RoomElsewhereError": "orchestration.rooms",
+    "TextChannel": "orchestration.text_channel",
+    "InboundResult": "orchestration.inbound",
+    "Responder": "orchestration.asked",
+    "Asked": "orchestration.asked",
     "Refuse": "delivery.desk",
     "Agent": "orchestration.agent",
     "RoomEvent": "orchestration.event",
@@ -103,6 +111,7 @@ __all__ = [
     "ALL_ROOMS",
     "HANDOFF_TOOL",
     "Agent",
+    "Asked",
     "CascadeRouter",
     "ChannelCategory",
     "ChannelType",
@@ -118,12 +127,15 @@ __all__ = [
     "HookTrigger",
     "InMemoryStatusBackend",
     "InboundMessage",
+    "InboundResult",
     "MemoryProvider",
     "Orchestration",
     "PhaseTransition",
     "PipelineStage",
     "Refuse",
+    "Responder",
     "Room",
+    "RoomElsewhereError",
     "RoomError",
     "RoomEvent",
     "Route",
@@ -140,6 +152,7 @@ __all__ = [
     "StatusError",
     "StatusLevel",
     "Supervisor",
+    "TextChannel",
     "TextContent",
     "Tier",
     "Tool",

@@ -6,19 +6,35 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestration.models.model import Message, Model, Role, TextDelta, ToolCall
+from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall
 from orchestration.tools import Tool, run_tool, tool, unique
+
+if TYPE_CHECKING:
+    from orchestration.memory import MemoryProvider
 
 MAX_ROUNDS = 8
 """Times in one reply that a model may call tools and be asked again; more is a loop."""
+MAX_TEXT = 200_000
+"""Most characters of one reply: hours of talk; a model that writes more has lost its way."""
+STALLED = 60.0
+"""Seconds without a word or a call after which a model is given up."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _RENAMED = {"provider": "model", "system_prompt": "prompt"}
 
 
 class ToolLoopError(RuntimeError):
     """A model went on calling tools and never came to an answer."""
+
+
+class ModelSilentError(RuntimeError):
+    """A model gave no answer: it said nothing and called nothing, or nothing came for a minute."""
+
+
+def never() -> bool:
+    """It goes on."""
+    return False
 
 
 def valid_id(id: object) -> str:
@@ -31,7 +47,8 @@ def valid_id(id: object) -> str:
 class Agent:
     """Who talks, or works. `role` and `description` tell people and other agents what it is for.
 
-    `greeting` is said to a caller who comes in.
+    `greeting` is said to a caller who comes in. `memory` is a pattern, of which every room makes a fresh one (None: a
+    window of the last 50 messages).
     """
 
     def __init__(
@@ -44,13 +61,17 @@ class Agent:
         description: str = "",
         greeting: str = "",
         tools: Sequence[Tool | Callable[..., Any]] = (),
+        memory: MemoryProvider | None = None,
         **unknown: Any,
     ) -> None:
-        """Raises ValueError for a bad id, TypeError for unknown arguments and for two tools of one name."""
+        """Raises ValueError for a bad id, TypeError for unknown arguments, for what is no model and no memory, and for
+        two tools of one name."""
         for name in unknown:
             hint = f"; it is called {_RENAMED[name]!r} here" if name in _RENAMED else ""
             raise TypeError(f"Agent got an unknown argument {name!r}{hint}")
         self.id = valid_id(id)
+        if not callable(getattr(model, "stream", None)):
+            raise TypeError(f"model: {model!r:.60} is no model, like Scripted(...)")
         self.model = model
         self.prompt = prompt
         self.role = role
@@ -58,6 +79,9 @@ class Agent:
         self.greeting = greeting
         self.tools = [t if isinstance(t, Tool) else tool(t) for t in tools]
         unique(self.tools)
+        if memory is not None and not callable(getattr(memory, "fresh", None)):
+            raise TypeError(f"memory: {memory!r:.60} is no memory; give one, like SlidingWindowMemory()")
+        self.memory = memory
 
     def __repr__(self) -> str:
         return f"Agent({self.id!r})"
@@ -68,27 +92,32 @@ class Agent:
         *,
         group: asyncio.TaskGroup,
         tools: Sequence[Tool] = (),
+        prompt: str | None = None,
         said: list[Message] | None = None,
         ended: Callable[[ToolCall, Message], None] = lambda call, result: None,
+        enough: Callable[[], bool] = never,
     ) -> AsyncGenerator[str, None]:
         """Answer the conversation so far, piece by piece; tools are run in between, `tools` beside its own.
 
-        What the model and the tools said is appended to `said`. Closing the iterator stops the generation, but not a
-        tool that has begun: tools run in `group`, and a caller who cuts in stops no work. `ended` is told of each tool
-        that ends, also after that. Raises ToolLoopError after MAX_ROUNDS, and what the model raises.
+        What the model and the tools said is appended to `said`. `prompt` replaces the agent's own. Closing the iterator
+        stops the generation, but not a tool that has begun: tools run in `group`, and a caller who cuts in stops no
+        work. `ended` is told of each tool that ends, also after that. `enough` is asked after the tools: whether the
+        reply is over with them. Raises ToolLoopError after MAX_ROUNDS, ModelSilentError for no answer, and what the
+        model raises.
         """
         own = {t.name: t for t in [*self.tools, *tools]}
         said = [] if said is None else said
+        asked = self.prompt if prompt is None else prompt
 
         async def use(call: ToolCall) -> None:
             result = await run_tool(own.get(call.name), call)
             said.append(result)
             ended(call, result)
 
-        for _ in range(MAX_ROUNDS):
+        for round_ in range(MAX_ROUNDS):
             text, calls = "", list[ToolCall]()
-            stream = self.model.stream([*messages, *said], prompt=self.prompt, tools=[t.spec for t in own.values()])
-            async with aclosing(stream) as deltas:
+            stream = self.model.stream([*messages, *said], prompt=asked, tools=[t.spec for t in own.values()])
+            async with aclosing(self._watched(stream)) as deltas:
                 async for delta in deltas:
                     match delta:
                         case TextDelta(piece):
@@ -98,9 +127,30 @@ class Agent:
                             calls.append(delta)
             said.append(Message(Role.ASSISTANT, text, tuple(calls)))
             if not calls:
+                if not round_ and not text.strip():
+                    raise ModelSilentError(f"the model of agent {self.id!r} gave no answer")
                 return
             running = [group.create_task(use(call), name=f"tool {call.name}") for call in calls]
             await asyncio.wait(running)
-            if any(task.cancelled() for task in running):
-                return  # the room closes
+            if enough() or any(task.cancelled() for task in running):
+                return  # the conversation is another's now, or the room closes
         raise ToolLoopError(f"agent {self.id!r} called tools {MAX_ROUNDS} times and never came to an answer")
+
+    async def _watched(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+        """What the model streams, as long as it comes and is not endless. Raises ModelSilentError, ValueError."""
+        length = 0
+        async with aclosing(stream) as deltas:
+            while True:
+                try:
+                    async with asyncio.timeout(STALLED) as patience:
+                        delta = await anext(deltas)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    if not patience.expired():
+                        raise
+                    silent = f"the model of agent {self.id!r} said nothing for {STALLED:g} s"
+                    raise ModelSilentError(silent) from None
+                if isinstance(delta, TextDelta) and (length := length + len(delta.text)) > MAX_TEXT:
+                    raise ValueError(f"the model of agent {self.id!r} wrote more than {MAX_TEXT} characters")
+                yield delta

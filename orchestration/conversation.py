@@ -1,4 +1,5 @@
-"""A Conversation: callers' turns go to the agent, its replies to their ears, and what was really heard into its memory.
+"""A Conversation: what callers say goes to the room's agents, their replies to the ears, and what was really heard into
+their memory.
 
 Results to be told are put into the agent's words.
 """
@@ -6,103 +7,134 @@ Results to be told are put into the agent's words.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
-from orchestration.agent import Agent
+from orchestration.asked import ROUTED, Asked, Stage, answering, current
+from orchestration.content import made_speakable
+from orchestration.event import RoomEvent
 from orchestration.fence import tell
-from orchestration.memory import SlidingWindowMemory
+from orchestration.handoff import HandoffChain
+from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, TextContent
 from orchestration.models.model import Message, Role, TextDelta, ToolCall
 from orchestration.panel import UtteranceRole
 from orchestration.room import Room
+from orchestration.routing import ALWAYS_PROCESS, ROUTED_TO
 from voice.channel import Channel, Utterance
 from voice.events import Turn
 
+if TYPE_CHECKING:
+    from orchestration.runtime import Runtime
+
+log = logging.getLogger("sottovoce.conversation")
+
 UNCLEAR = 0.5
 """Below this confidence the model is told that the words are a guess."""
+SYSTEM = "system"
+"""By which channel the runtime speaks, when no agent is there."""
 
-Rewrite = Callable[[Turn], Awaitable[str]]
-Noted = Callable[[Utterance, UtteranceRole, tuple[str, ...]], None]
-"""Told of every utterance that begins: (utterance, kind, ids of the deliveries in it)."""
+
+class Host(Protocol):
+    """Whose conversation it is: a room's live talk."""
+
+    room: Room
+    written: bool
+    """Its callers read; otherwise they hear."""
+
+    @property
+    def runtime(self) -> Runtime: ...
+
+    async def admit(self, turn: Turn, message: InboundMessage | None) -> RoomEvent | None:
+        """What the turn (which came as `message`, if it was written) is in the room; None: it is not answered."""
+        ...
+
+    def tell(self, event: RoomEvent) -> None:
+        """Something was said."""
+        ...
+
+    def oversee(self, agent: str, event: RoomEvent) -> None:
+        """An agent is to see an event that another one answers."""
+        ...
+
+    def noted(self, utterance: Utterance, kind: UtteranceRole, deliveries: tuple[str, ...]) -> None:
+        """An utterance begins, with these deliveries in it."""
+        ...
+
+    def settle_carried(self, delivery: str, heard: bool) -> None:
+        """A delivery was told with a reply, and `heard` whole or not."""
+        ...
 
 
 @dataclass(slots=True)
-class _Reply:
+class Reply:
     """A reply under way. `begun`: its first words are on their way to the ear; nothing can be folded in any more."""
 
-    room: str
+    asked: Asked
     turn: Turn
-    said: list[Message] = field(default_factory=list)
-    begun: bool = False
     utterance: Utterance | None = None
-    over: asyncio.Task[None] | None = None
-    carried: tuple[str, ...] = ()
-    folded: tuple[str, ...] = ()
-    """Deliveries that are told right after it."""
-    remembered: bool = False
+    over: asyncio.Task[RoomEvent | None] | None = None
+    begun: bool = False
 
 
-_MADE: ContextVar[_Reply | None] = ContextVar("sottovoce_reply", default=None)
-"""The reply in whose making a tool was called."""
+@dataclass(slots=True)
+class _Words:
+    """Whose words an utterance has, and what is known beside them."""
+
+    agent: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    asked: Asked | None = None
+    sent: RoomEvent | None = None
+    """What hooks made of it, if it was written."""
 
 
 class Conversation:
-    """The driver between a channel and the room's agent; also the desk's `Words`. Its work is done in `group`."""
+    """The driver between a channel and the room's agents; also the desk's `Words`. Its work is done in `group`."""
 
-    def __init__(
-        self,
-        room: Room,
-        channel: Channel,
-        group: asyncio.TaskGroup,
-        *,
-        rewrite: Rewrite,
-        noted: Noted,
-        settle_carried: Callable[[str, bool], None],
-    ) -> None:
-        self.room = room
+    def __init__(self, host: Host, channel: Channel, group: asyncio.TaskGroup) -> None:
+        self.room = host.room
+        self._host = host
         self._channel = channel
-        self._rewrite = rewrite
-        self._noted = noted
-        self._settle_carried = settle_carried
-        self._memory = SlidingWindowMemory()
+        self._group = group
         self._greeted: set[str] = set()
-        self._reply: _Reply | None = None
+        self._taking = asyncio.Lock()
+        self._reply: Reply | None = None
+        self._words: dict[str, _Words] = {}
         self._folding: tuple[str, ...] = ()
         """What is folded into the next reply, which has not been set to work on yet."""
-        self._group = group
 
     @property
     def speaker(self) -> str | None:
         """The caller whose turn is being answered; asked by a tool: the one for whom it was called."""
-        made = _MADE.get()
-        reply = made if made and made.room == self.room.id else self._reply
-        return reply.turn.caller if reply else None
+        asked = current()
+        if asked is not None and asked.room.id == self.room.id:
+            return asked.caller
+        return self._reply.turn.caller if self._reply else None
 
     async def run(self) -> None:
         """Answer turns until the channel has no more."""
         async for turn in self._channel.turns():
-            await self._answer(turn)
+            await self.answer(turn)
 
     def greet(self, caller: str) -> None:
         """Say hello to a caller who is new in this conversation."""
         agent = self.room.talker
-        if agent is None or not agent.greeting or caller in self._greeted:
+        if agent is None or not agent.greeting or caller in self._greeted or self._host.written:
             return
         self._greeted.add(caller)
         utterance = self._channel.say(agent.greeting, to=caller)
-        self._noted(utterance, "reply", ())
-        self._group.create_task(self._remember(utterance, []))
+        self._begin(utterance, "reply", _Words(agent.id))
 
     def carry(self, delivery: str) -> bool:
         """The reply for which the running tool was called carries this delivery. False: that reply is over."""
-        reply = _MADE.get()
-        if reply is None or reply is not self._reply:
+        reply = self._reply
+        if reply is None or reply.asked is not current():
             return False
-        reply.carried += (delivery,)
+        reply.asked.carried += (delivery,)
         return True
 
     def hush(self, reason: str) -> None:
@@ -112,73 +144,144 @@ class Conversation:
 
     # -- replies
 
-    async def _answer(self, turn: Turn) -> None:
-        agent = self.room.talker
-        text = await self._rewrite(turn)
-        await self._make_way(turn)
-        if agent is None or not text.strip():
+    async def answer(self, turn: Turn, message: InboundMessage | None = None) -> tuple[RoomEvent | None, Reply | None]:
+        """Set to work on the answer; turns are taken one after the other. Returns what was asked, and the reply.
+
+        None: it is not to be seen by anybody, or not answered.
+        """
+        async with self._taking:
+            event = await self._host.admit(turn, message)
+            await self._make_way(turn)
+            if event is None:
+                self._channel.settle(turn)
+                return None, None
+            return event, self._answer(turn, event, heard=message is None)
+
+    def _answer(self, turn: Turn, event: RoomEvent, *, heard: bool) -> Reply | None:
+        room = self.room
+        text = event.text if turn.confidence >= UNCLEAR else f"(unclear) {event.text}"
+        room.memory.add(Message(Role.USER, text))
+        self._host.tell(event)
+        marks = event.metadata
+        agent = room.agents.get(marks[ROUTED_TO] or "") if ROUTED_TO in marks else room.talker
+        for each in marks.get(ALWAYS_PROCESS, ()):
+            self._host.oversee(each, event)
+        if agent is None:
             self._channel.settle(turn)
-            return
-        if turn.confidence < UNCLEAR:
-            text = f"(unclear) {text}"
-        self._memory.add(Message(Role.USER, text))
-        reply = self._reply = _Reply(self.room.id, turn, folded=self._folding)
+            return None
+        asked = Asked(
+            runtime=self._host.runtime,
+            room=room,
+            event=event,
+            group=self._group,
+            agent=agent,
+            spoken=not self._host.written,
+            chain=HandoffChain(asyncio.get_running_loop().time()),
+            late=self._late,
+            folded=self._folding,
+        )
         self._folding = ()
-        reply.utterance = self._channel.say(self._words_of(reply, agent), reply_to=turn)
-        self._noted(reply.utterance, "reply", ())
+        reply = self._reply = Reply(asked, turn)
+        owed = turn if heard or self._host.written else None  # a written turn among voices is nothing the floor knows
+        reply.utterance = self._channel.say(self._words_of(reply), reply_to=owed)
+        self._words[reply.utterance.id] = _Words(agent.id, asked.metadata, asked)
+        self._host.noted(reply.utterance, "reply", ())
         reply.over = self._group.create_task(self._follow(reply, reply.utterance))
+        return reply
 
     async def _make_way(self, turn: Turn) -> None:
         """A caller's new turn is answered instead of their old one, and after another caller's, unless that was cut.
 
-        What was heard of the reply before is remembered first.
+        What was heard of the reply before is remembered first. What is written is answered one after the other.
         """
-        if self._reply and self._reply.turn.caller == turn.caller:
+        if self._reply and self._reply.turn.caller == turn.caller and not self._host.written:
             self.hush("superseded")
         if self._reply and self._reply.over:
-            await asyncio.shield(self._reply.over)
+            await asyncio.wait([self._reply.over])
 
-    async def _words_of(self, reply: _Reply, agent: Agent) -> AsyncGenerator[str, None]:
-        """The agent's answer, as it is made."""
-        _MADE.set(reply)
-
-        def ended(call: ToolCall, result: Message) -> None:
-            if reply.remembered:  # cut off meanwhile: the agent is to know what it has done all the same
-                self._memory.add(Message(Role.ASSISTANT, "", (call,)), result)
-
-        answer = agent.reply(
-            self._memory.messages(), group=self._group, tools=self.room.tools, said=reply.said, ended=ended
-        )
+    async def _words_of(self, reply: Reply) -> AsyncGenerator[str, None]:
+        """The answer, as it is made."""
+        asked = reply.asked
+        answering(asked)
         try:
-            async with aclosing(answer) as pieces:
+            async with aclosing((self.room.responder or ROUTED).respond(asked)) as pieces:
                 async for piece in pieces:
                     reply.begun = True
                     yield piece
         except Exception:
-            for delivery in reply.folded:  # an apology comes now, and nothing right after it
-                self._settle_carried(delivery, False)
+            for delivery in asked.folded:  # an apology comes now, and nothing right after it
+                self._host.settle_carried(delivery, False)
             raise
 
-    async def _follow(self, reply: _Reply, utterance: Utterance) -> None:
-        await self._remember(utterance, reply.said)
-        reply.remembered = True
-        for delivery in reply.carried:
-            self._settle_carried(delivery, utterance.complete)
+    def _late(self, agent: str, call: ToolCall, result: Message) -> None:
+        """The reply was cut off while a tool ran: the agent is to know what it has done all the same."""
+        self.room.memory.add(Message(Role.ASSISTANT, "", (call,)), result, by=agent)
+
+    async def _follow(self, reply: Reply, utterance: Utterance) -> RoomEvent | None:
+        asked = reply.asked
+        event = await self._remember(utterance, asked.stages)
+        asked.over = True
+        for delivery in asked.carried:
+            self._host.settle_carried(delivery, utterance.complete)
         if self._reply is reply:
             self._reply = None
+        return event
 
-    async def _remember(self, utterance: Utterance, said: list[Message]) -> None:
-        """When it is over: the tools it used, then what was heard of it."""
+    def _begin(
+        self, utterance: Utterance, kind: UtteranceRole, words: _Words, deliveries: tuple[str, ...] = ()
+    ) -> None:
+        """Something is said that is no reply."""
+        self._words[utterance.id] = words
+        self._host.noted(utterance, kind, deliveries)
+        self._group.create_task(self._remember(utterance, ()))
+
+    async def _remember(self, utterance: Utterance, stages: Sequence[Stage]) -> RoomEvent | None:
+        """When it is over: the tools it used, then what was heard of it. Returns that, as others are told."""
         await utterance
-        answered = {m.call for m in said if m.role is Role.TOOL}
-        for message in said:
-            if message.role is Role.TOOL:
-                self._memory.add(message)
-            elif calls := tuple(c for c in message.tool_calls if c.id in answered):
-                self._memory.add(replace(message, text="", tool_calls=calls))
-        if utterance.heard.strip():
+        for stage in stages:
+            answered = {m.call for m in stage.said if m.role is Role.TOOL}
+            for message in stage.said:
+                if message.role is Role.TOOL:
+                    self.room.memory.add(message, by=stage.agent)
+                elif calls := tuple(c for c in message.tool_calls if c.id in answered):
+                    self.room.memory.add(replace(message, text="", tool_calls=calls), by=stage.agent)
+        words = self._words.pop(utterance.id)
+        if heard := utterance.heard.strip():
             cut = "" if utterance.complete else " (cut off here)"
-            self._memory.add(Message(Role.ASSISTANT, utterance.heard.strip() + cut))
+            self.room.memory.add(Message(Role.ASSISTANT, heard + cut))
+        event = words.sent or self._told(utterance, words, heard)
+        if event:
+            self._host.tell(event)
+        return event
+
+    def _told(self, utterance: Utterance, words: _Words, text: str) -> RoomEvent | None:
+        """What was said, as others are told; None: there is nothing in it."""
+        if not (text := made_speakable(text)):
+            return None
+        agent = words.asked.agent.id if words.asked and words.asked.agent else words.agent
+        known = agent in self.room.agents
+        event = RoomEvent(
+            id=utterance.id,
+            room=self.room.id,
+            channel_id=agent,
+            sender_id=agent,
+            content=TextContent(text),
+            channel_type=ChannelType.AI if known else ChannelType.SYSTEM,
+            category=ChannelCategory.INTELLIGENCE if known else ChannelCategory.SYSTEM,
+        )
+        try:
+            return event.stamped({**words.metadata, "complete": utterance.interrupted_by is None})
+        except ValueError as error:
+            log.error("room %s: what is known beside %s is left out: %s", self.room.id, utterance.id, error)
+            return event
+
+    def writing(self, utterance: Utterance) -> RoomEvent | None:
+        """What is about to be written, as others are told."""
+        return self._told(utterance, self._words[utterance.id], utterance.text)
+
+    def written(self, utterance: Utterance, event: RoomEvent) -> None:
+        """It was written so."""
+        self._words[utterance.id].sent = event
 
     # -- the desk's words
 
@@ -190,7 +293,8 @@ class Conversation:
             yield "\n".join(results)
             return
         ask = Message(Role.USER, tell(results))
-        async with aclosing(agent.model.stream([*self._memory.messages(), ask], prompt=agent.prompt)) as deltas:
+        shown = [*self.room.memory.messages(agent), ask]
+        async with aclosing(agent.model.stream(shown, prompt=agent.prompt)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, TextDelta):
                     yield delta.text
@@ -204,14 +308,16 @@ class Conversation:
         elif reply.begun:
             return False
         else:
-            reply.folded += ids
+            reply.asked.folded += ids
         return True
 
     def opener(self) -> str:
         """Asks for the floor."""
         return "I have something for you."
 
-    def spoken(self, utterance: Utterance, message: Spoken) -> None:
+    def spoken(self, utterance: Utterance, message: Spoken, metadata: Mapping[str, Any]) -> None:
         """The desk began to speak: remember what was heard of it too."""
-        self._noted(utterance, "delivery", tuple(p.delivery for p in message.parts))
-        self._group.create_task(self._remember(utterance, []))
+        agent = self.room.talker
+        deliveries = tuple(part.delivery for part in message.parts)
+        facts = {**metadata, "deliveries": list(deliveries)}
+        self._begin(utterance, "delivery", _Words(agent.id if agent else SYSTEM, facts), deliveries)

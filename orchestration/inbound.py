@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestration.content import readable
 from orchestration.identity import valid_name
 from orchestration.plain import plain
+
+if TYPE_CHECKING:
+    from orchestration.event import RoomEvent
 
 MAX_METADATA = 16_000
 """Most characters of what may come along with a message."""
@@ -92,6 +95,16 @@ class InboundMessage:
         if kept := [key for key in metadata if key.startswith("_")]:
             raise ValueError(f"metadata: the key {kept[0][:40]!r} begins with '_', which is the runtime's; rename it")
         object.__setattr__(self, "metadata", metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class InboundResult:
+    """What came of a message: `event` is what it was in the room (None: it was `refused`, and why), `reply` the answer
+    as it was told (None: there is none)."""
+
+    event: RoomEvent | None
+    reply: RoomEvent | None
+    refused: str = ""
 
 
 def text_content(content: object) -> TextContent:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
 from delivery.ledger import RoomHeldError
 from orchestration.room import Room
 from orchestration.session import Session
+from orchestration.store.trouble import StoreError
+from orchestration.text_channel import Binding
 from voice.channel import Channel
 from voice.leg import Leg
 
@@ -61,7 +63,10 @@ class Rooms:
         self._runtime = runtime
         self._rooms: dict[str, Room] = {}
         self._sessions: dict[str, Session] = {}
+        self._bound: dict[str, dict[str, None]] = {}
+        """The rooms in which a text channel is."""
         self._talks: set[asyncio.Task[None]] = set()
+        self._closing = False
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """One a name: to make a room may take long, and may make others."""
         self._group: asyncio.TaskGroup
@@ -69,10 +74,11 @@ class Rooms:
 
     def open(self, group: asyncio.TaskGroup, channels: ChannelFactory) -> None:
         """Talks can begin."""
-        self._group, self._channels = group, channels
+        self._group, self._channels, self._closing = group, channels, False
 
     async def aclose(self) -> None:
         """End all talks, and wait for them."""
+        self._closing = True
         for session in self._sessions.values():
             session.close()
         if self._talks:
@@ -94,83 +100,142 @@ class Rooms:
         """A room's live talk, if there is one."""
         return self._sessions.get(name)
 
-    async def create(self, room: Room) -> Room:
+    async def create(self, room: Room, metadata: Mapping[str, Any]) -> Room:
         """Make a room. Raises RoomError when there is one of its name, or too many."""
         async with self._lock(room.id):
             if room.id in self._rooms:
                 raise RoomError(f"room_id: the room {room.id!r} exists already; use get_room")
-            return await self._make(room)
+            return await self._make(room, metadata)
 
     async def get(self, name: str) -> Room:
         """A room; made when there is none, and gone again when its talk is over."""
         async with self._lock(name):
             runtime = self._runtime
             return self._rooms.get(name) or await self._make(
-                Room(name, runtime.delivery, runtime.orchestration, passing=True)
+                Room(name, runtime.delivery, runtime.orchestration, passing=True), {}
             )
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._making.setdefault(name, asyncio.Lock())
 
-    async def _make(self, room: Room) -> Room:
+    async def _make(self, room: Room, metadata: Mapping[str, Any]) -> Room:
         self._runtime.check_open()
         if len(self._rooms) >= MAX_ROOMS:
             raise TooManyRoomsError(f"there are {MAX_ROOMS} rooms in this process; close some")
+        await self._runtime.store.load(room, metadata)
         self._rooms[room.id] = room
         try:
             if room.orchestration is not None:
-                self._runtime.employ(room.orchestration)
+                self._runtime.employ(room.orchestration, room.id)
                 await room.orchestration.install(self._runtime, room.id)
         except BaseException:
-            del self._rooms[room.id]
+            self._gone(room)
             raise
         return room
 
+    def _gone(self, room: Room) -> None:
+        """Nothing of a room is left in this process, unless there is another one of its name."""
+        if self._rooms.get(room.id) is not room:
+            return
+        del self._rooms[room.id]
+        self._runtime.hooks.forget(room.id)
+        self._runtime.tasks.unregister(room.id)
+        for channel in room.channels:
+            self._unbind(room, channel)
+
     async def close(self, name: str) -> None:
-        """End a room and its talk."""
-        self._rooms.pop(name, None)
+        """End a room, its talk, and its conversation."""
+        room = self._rooms.get(name)
+        if room is not None:
+            self._gone(room)
         if session := self._sessions.get(name):
             session.close()
             await session.closed.wait()
+        if room is not None:
+            await self._runtime.store.forget(name)
 
-    async def enter(self, name: str) -> Session:
-        """A room's live talk; begun if there is none.
+    async def enter(self, name: str, *, written: bool = False) -> Session:
+        """A room's live talk; begun if there is none. Voices take the room over from those who write.
 
         Raises RoomError when it cannot be, RoomElsewhereError when another process has it.
         """
         while True:
             room = await self.get(name)
             self._runtime.check_open()
-            session = self._sessions.get(name) or self._begin(room)
+            session = self._sessions.get(name) or self._begin(room, written=written)
+            if session.written and not written:
+                session.close()
             if not session.closing:
                 await asyncio.shield(session.opened)
             if not session.closing:
                 return session
             await session.closed.wait()
 
-    def _begin(self, room: Room) -> Session:
-        session = self._sessions[room.id] = Session(self._runtime, room, self._channels)
+    # -- channels of those who write
+
+    def bind(self, room: Room, binding: Binding) -> None:
+        """A channel is in the room from now on. Raises ValueError when one of its id is."""
+        if binding.id in room.channels or binding.id in room.agents:
+            raise ValueError(f"channel: {binding.id!r} is in room {room.id!r} already; detach_channel it first")
+        room.channels[binding.id] = binding
+        self._bound.setdefault(binding.id, {})[room.id] = None
+
+    def unbind(self, room: Room, channel_id: str) -> None:
+        """A channel is in the room no more. Raises ValueError when it was not."""
+        if room.channels.pop(channel_id, None) is None:
+            raise ValueError(f"channel: there is no {channel_id!r} in room {room.id!r}")
+        self._unbind(room, channel_id)
+        if session := self._sessions.get(room.id):
+            session.not_read_by(channel_id)
+
+    def _unbind(self, room: Room, channel_id: str) -> None:
+        rooms = self._bound.get(channel_id, {})
+        rooms.pop(room.id, None)
+        if not rooms:
+            self._bound.pop(channel_id, None)
+
+    def reached_by(self, channel_id: str) -> list[str]:
+        """The rooms in which a channel is."""
+        return list(self._bound.get(channel_id, ()))
+
+    def _begin(self, room: Room, *, written: bool) -> Session:
+        session = self._sessions[room.id] = Session(self._runtime, room, None if written else self._channels)
         talk = self._group.create_task(self._run(session), name=f"room {room.id}")
         self._talks.add(talk)
         talk.add_done_callback(self._talks.discard)
         return session
 
     async def _run(self, session: Session) -> None:
-        name = session.room.id
-        why = RoomError(f"room {name!r} cannot be opened: it was closed")
+        room = session.room
+        why = RoomError(f"room {room.id!r} cannot be opened: it was closed")
+        orderly = False
         try:
             await session.run()
+            orderly = True
+            if room.passing:
+                await self._forget(room)
         except RoomHeldError as held:
-            why = RoomElsewhereError(name, held.holder.address)
+            why = RoomElsewhereError(room.id, held.holder.address)
         except Exception as error:
-            log.exception("room %s: its talk broke off", name)
-            why = RoomError(f"room {name!r} cannot be opened: {_first(error)}")
+            log.exception("room %s: its talk broke off", room.id)
+            why = RoomError(f"room {room.id!r} cannot be opened: {_first(error)}")
         finally:
             session.failed(why)
-            del self._sessions[name]
-            if session.room.passing and self._rooms.get(name) is session.room:
-                del self._rooms[name]
+            del self._sessions[room.id]
+            if room.passing:
+                self._gone(room)
             session.closed.set()
+        readers = any(binding.reads for binding in room.channels.values())
+        if orderly and readers and not session.written and not self._closing and self._rooms.get(room.id) is room:
+            self._begin(room, written=True)  # who reads is told what is still owed
+
+    async def _forget(self, room: Room) -> None:
+        """The conversation of a room that goes with its talk is over: the next callers are others."""
+        try:
+            async with asyncio.timeout(LAST_WORDS / 3):
+                await self._runtime.store.forget(room.id)
+        except (StoreError, TimeoutError) as error:
+            log.warning("room %s: what is kept of it could not be deleted: %r", room.id, error)
 
 
 def _first(error: Exception) -> Exception:

@@ -1,24 +1,31 @@
-"""A Session: one room's live talk, from its first caller to a while after its last."""
+"""A Session: one room's live talk, heard or written, from its first caller to a while after its last."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from delivery.desk import Desk, Refuse
 from delivery.ledger import Delivery, Status
+from delivery.message import Message
 from delivery.signals import Settled
 from orchestration.conversation import Conversation
+from orchestration.event import RoomEvent
 from orchestration.hooks import HookTrigger
+from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, InboundResult, TextContent
 from orchestration.panel import Panel, UtteranceRole
 from orchestration.room import Room
 from orchestration.tasks import TaskNews
-from voice.channel import Utterance
+from orchestration.text_channel import Binding
+from voice.channel import Caller, Utterance
 from voice.events import Event, Joined, Left, SpeakingEnded, SpeakingHeard, Turn
 from voice.floor import FloorChanged
 from voice.leg import Leg
+from voice.written import WrittenChannel, WrittenUtterance
 
 if TYPE_CHECKING:
     from orchestration.rooms import ChannelFactory, LiveChannel
@@ -30,24 +37,41 @@ LINGER = 60.0
 """Seconds for which a room without callers is kept as it was, for who comes back soon."""
 
 
+MAX_SENDERS = 1_000
+"""Most people who wrote that are taken for readers of a room; the first ones are forgotten."""
+VOICE = "voice"
+"""The id of the channel by which those come who are heard."""
+
+
 class _Over(Exception):  # noqa: N818 - it is an end, not an error
     """The talk is over."""
 
 
-class Session:
-    """`run` is its life; `opened` is done when callers can come in, `closed` set when it is over."""
+class RoomClosingError(Exception):
+    """The talk ended before something was done."""
 
-    def __init__(self, runtime: Runtime, room: Room, channels: ChannelFactory) -> None:
+
+class Session:
+    """`run` is its life; `opened` is done when callers can come in, `closed` set when it is over.
+
+    `channels` makes the channel of those who are heard; None: all in this talk write and read.
+    """
+
+    def __init__(self, runtime: Runtime, room: Room, channels: ChannelFactory | None) -> None:
         self.room = room
+        self.runtime = runtime
+        self.written = channels is None
         self._loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self.closed = asyncio.Event()
-        self.channel: LiveChannel
+        self.channel: LiveChannel | WrittenChannel
         self.conversation: Conversation
         self.desk: Desk
         self.panel = Panel(self._send)
-        self._runtime = runtime
-        self._channels = channels
+        self._channels: Callable[[Room], AbstractAsyncContextManager[LiveChannel | WrittenChannel]]
+        self._channels = channels or self._writing
+        self._senders: dict[str, str] = {}
+        """By which channel somebody wrote last."""
         self._close = asyncio.Event()
         self._live = False
         self._group: asyncio.TaskGroup
@@ -74,11 +98,11 @@ class Session:
 
         Raises RoomHeldError when another process has it, LedgerError when the ledger cannot be asked.
         """
-        epoch = await self._runtime.presence.take_room(self.room.id)
+        epoch = await self.runtime.presence.take_room(self.room.id)
         try:
             await self._live_in(epoch)
         finally:
-            await self._runtime.presence.leave_room(self.room.id, epoch)
+            await self.runtime.presence.leave_room(self.room.id, epoch)
 
     async def _live_in(self, epoch: int) -> None:
         async with self._channels(self.room) as self.channel:
@@ -96,25 +120,19 @@ class Session:
 
     async def _talk(self, epoch: int) -> None:
         """Have the desk and the agent talk until there is a reason to end it; what was heard until then is written."""
-        self.conversation = Conversation(
-            self.room,
-            self.channel,
-            self._group,
-            rewrite=self._rewrite,
-            noted=self._note,
-            settle_carried=self._settle_carried,
-        )
+        await self.runtime.store.refresh(self.room, epoch)
+        self.conversation = Conversation(self, self.channel, self._group)
         desk = Desk(
             self.room.id,
             epoch,
             self.channel,
-            self._runtime.ledger,
+            self.runtime.ledger,
             words=self.conversation,
             before=self._before,
             after=self._after,
             watcher=self._show_delivery,
-            spoken=self.conversation.spoken,
-            held=self._runtime.presence.held,
+            spoken=self._spoken,
+            held=self.runtime.presence.held,
         )
         stop_listening = self.channel.listen(self._hear)
         async with desk as self.desk:
@@ -122,8 +140,10 @@ class Session:
             lost = self._group.create_task(self.desk.lost.wait())
             close = self._group.create_task(self._close.wait())
             self._live = True
-            for running in self._runtime.tasks.running(self.room.id):
+            for running in self.runtime.tasks.running(self.room.id):
                 self.show_task(TaskNews(running.task, "", running.label, running.status))
+            for binding in self.room.channels.values():
+                self.read_by(binding)
             self._watch_empty()
             self.opened.set_result(None)
             talk.add_done_callback(lambda _: self.close())
@@ -150,7 +170,8 @@ class Session:
 
         async def sit() -> None:
             try:
-                await self.channel.serve(leg)
+                if not isinstance(self.channel, WrittenChannel):
+                    await self.channel.serve(leg)
             except Exception as error:
                 broken.append(error)
 
@@ -169,6 +190,55 @@ class Session:
         if broken:
             raise broken[0]
         return True
+
+    async def take(self, message: InboundMessage, binding: Binding) -> InboundResult:
+        """Have a message answered; returns when it was. Being cancelled does not take it back.
+
+        Raises RoomClosingError when the talk ends before it was.
+        """
+        now = self._loop.time()
+        turn = Turn(f"message-{uuid4().hex[:12]}", message.sender_id, message.content.body, now, now)
+        self._senders.pop(message.sender_id, None)
+        self._senders[message.sender_id] = message.channel_id
+        if isinstance(self.channel, WrittenChannel):
+            if binding.reads:
+                self.channel.enter(Caller(message.sender_id, message.sender_id))
+            self.channel.take(turn)
+        if len(self._senders) > MAX_SENDERS:
+            self._forget_sender(next(iter(self._senders)))
+        self._watch_empty()
+        answering = self._group.create_task(self._answered(turn, message), name=f"answer to {turn.id}")
+        await asyncio.wait([answering])
+        self._watch_empty()
+        if answering.cancelled():
+            raise RoomClosingError(f"room {self.room.id!r} was closed before message {turn.id} was answered")
+        return answering.result()
+
+    async def _answered(self, turn: Turn, message: InboundMessage) -> InboundResult:
+        try:
+            event, reply = await self.conversation.answer(turn, message)
+            said = await reply.over if reply and reply.over else None
+        except Refuse as refusal:
+            return InboundResult(None, None, str(refusal))
+        return InboundResult(event, said)
+
+    def read_by(self, binding: Binding) -> None:
+        """Somebody is at the other end of this channel."""
+        if isinstance(self.channel, WrittenChannel) and binding.reads:
+            self.channel.enter(Caller(binding.id, binding.id))
+
+    def not_read_by(self, channel_id: str) -> None:
+        """Nobody is at the other end of this channel any more."""
+        if isinstance(self.channel, WrittenChannel):
+            self.channel.leave(channel_id)
+            for sender in [sender for sender, by in self._senders.items() if by == channel_id]:
+                self._forget_sender(sender)
+            self._watch_empty()
+
+    def _forget_sender(self, sender: str) -> None:
+        self._senders.pop(sender, None)
+        if isinstance(self.channel, WrittenChannel):
+            self.channel.leave(sender)
 
     def carry(self, delivery: str) -> bool:
         """The reply for which the running tool was called carries this delivery. False: that reply is over."""
@@ -190,21 +260,71 @@ class Session:
 
     # -- seams to the runtime's hooks
 
-    async def _rewrite(self, turn: Turn) -> str:
-        facts = {"caller": turn.caller, "confidence": turn.confidence}
+    async def admit(self, turn: Turn, message: InboundMessage | None) -> RoomEvent | None:
+        """What the turn is in the room, after the hooks. Raises Refuse for a written one that must not be seen."""
         try:
-            return await self._runtime.fire(HookTrigger.ON_TRANSCRIPTION, self.room.id, turn.id, turn.text, facts)
+            event = await self._event_of(turn, message)
+            return event and await self.runtime.broadcast.before(event)
         except Refuse as refusal:
+            if message is not None:
+                self.channel.settle(turn)
+                raise
             log.info("room %s: turn %s is not answered: %s", self.room.id, turn.id, refusal)
-            return ""
+            return None
+
+    async def _event_of(self, turn: Turn, message: InboundMessage | None) -> RoomEvent | None:
+        if message is not None:
+            binding = self.room.channels.get(message.channel_id)
+            kind = binding.channel.type if binding else ChannelType.WEBSOCKET  # it was just detached
+            return RoomEvent.of(message, id=turn.id, room=self.room.id, channel_type=kind)
+        facts = {"caller": turn.caller, "confidence": turn.confidence}
+        text = await self.runtime.fire(HookTrigger.ON_TRANSCRIPTION, self.room.id, turn.id, turn.text, facts)
+        if not text.strip():
+            return None
+        metadata = {"confidence": turn.confidence}
+        content = TextContent(text)
+        return RoomEvent(
+            turn.id, self.room.id, VOICE, turn.caller, content, ChannelType.VOICE, ChannelCategory.TRANSPORT, metadata
+        )
+
+    def tell(self, event: RoomEvent) -> None:
+        """Something was said: hooks are told, the timeline has it, and channels see it that have not got it yet."""
+        self.runtime.broadcast.after(event)
+        self.runtime.store.note(event)
+        if not self.written or event.category is ChannelCategory.TRANSPORT:
+            self.runtime.broadcast.show(self.room, event)
+
+    def oversee(self, agent: str, event: RoomEvent) -> None:
+        """An agent sees what another one answers."""
+
+    async def _write(self, utterance: WrittenUtterance) -> None:
+        """Have what is said to those who read it. Raises when nobody got it."""
+        event = self.conversation.writing(utterance)
+        if event is None:
+            return
+        event = await self.runtime.broadcast.before(event)
+        to = utterance.to and self._senders.get(utterance.to, utterance.to)
+        await self.runtime.broadcast.send(self.room, event, to)
+        self.conversation.written(utterance, event)
+
+    def _writing(self, room: Room) -> AbstractAsyncContextManager[WrittenChannel]:
+        return WrittenChannel(self._write)
+
+    def _spoken(self, utterance: Utterance, message: Message) -> None:
+        facts: dict[str, Any] = {}
+        for part in message.parts:
+            if delivery := self.desk.delivery(part.delivery):
+                facts |= delivery.metadata
+        self.conversation.spoken(utterance, message, facts)
 
     async def _before(self, delivery: Delivery) -> str:
         facts = {**delivery.metadata, "strategy": delivery.strategy["name"], "to": delivery.to}
-        return await self._runtime.fire(HookTrigger.BEFORE_DELIVER, self.room.id, delivery.id, delivery.content, facts)
+        return await self.runtime.fire(HookTrigger.BEFORE_DELIVER, self.room.id, delivery.id, delivery.content, facts)
 
     async def _after(self, settled: Settled) -> None:
         delivery = settled.delivery
         facts = {
+            **delivery.metadata,
             "strategy": delivery.strategy["name"],
             "status": settled.status.value,
             "reason": settled.reason,
@@ -214,9 +334,10 @@ class Session:
             "waits": dict(settled.waits),
             "error": settled.reason if settled.status is Status.DEAD else None,
         }
-        await self._runtime.fire(HookTrigger.AFTER_DELIVER, self.room.id, delivery.id, delivery.content, facts)
+        await self.runtime.fire(HookTrigger.AFTER_DELIVER, self.room.id, delivery.id, delivery.content, facts)
 
-    def _settle_carried(self, delivery: str, heard: bool) -> None:
+    def settle_carried(self, delivery: str, heard: bool) -> None:
+        """A delivery was told with a reply, and `heard` whole or not."""
         self.desk.carry(delivery, heard)
 
     # -- the panel
@@ -241,7 +362,8 @@ class Session:
             case _:
                 pass
 
-    def _note(self, utterance: Utterance, kind: UtteranceRole, deliveries: tuple[str, ...]) -> None:
+    def noted(self, utterance: Utterance, kind: UtteranceRole, deliveries: tuple[str, ...]) -> None:
+        """An utterance begins, with these deliveries in it."""
         self._utterances[utterance.id] = (utterance, kind, deliveries)
         self._show_utterance(utterance.id)
 

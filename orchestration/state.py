@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import EllipsisType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from orchestration.agent import valid_id
 from orchestration.plain import ReadOnly, plain, storable, thawed
-from orchestration.room import Room
 from voice.clock import wall_time
+
+if TYPE_CHECKING:
+    from orchestration.room import Room
 
 KEY = "_conversation_state"
 """Where a room's metadata has it."""

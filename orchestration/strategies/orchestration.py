@@ -27,3 +27,10 @@ class Orchestration(ABC):
     @abstractmethod
     async def install(self, runtime: Runtime, room_id: str) -> None:
         """Wire talker and tools into the room."""
+
+
+def known_orchestration(it: object) -> Orchestration | None:
+    """Raises TypeError when it is no orchestration."""
+    if not isinstance(it, Orchestration | None):
+        raise TypeError(f"orchestration: {it!r} is no Orchestration, like Supervisor(...), nor None")
+    return it

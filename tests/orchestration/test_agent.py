@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.agent import MAX_ROUNDS, Agent, ToolLoopError
+from orchestration.agent import MAX_ROUNDS, Agent, ModelSilentError, ToolLoopError
 from orchestration.models.model import Message, Role, ToolCall
 from orchestration.tools import tool
 from tests.orchestration.models.double import Double, Part, calls
@@ -46,8 +46,12 @@ def test_text_comes_as_the_model_makes_it() -> None:
     assert model.open == 0
 
 
-def test_a_model_that_says_nothing_is_an_empty_reply() -> None:
-    assert answer([])[:2] == ([], [Message(Role.ASSISTANT, "")])
+def test_a_model_that_says_nothing_gives_no_answer() -> None:
+    for reply in ([], [" "]):
+        with pytest.raises(ExceptionGroup) as error:
+            answer(reply)
+        assert isinstance(error.value.exceptions[0], ModelSilentError)
+        assert str(error.value.exceptions[0]) == "the model of agent 'host' gave no answer"
 
 
 def test_a_tool_runs_between_and_the_model_sees_what_it_said() -> None:

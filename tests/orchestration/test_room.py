@@ -19,7 +19,8 @@ def named(name: str) -> Tool:
 
 
 def test_tools_are_added_and_names_are_used_once() -> None:
-    room = Room("lobby", WaitForIdle(), talker=Agent("host", model=Double([[]]), tools=[named("own")]))
+    room = Room("lobby", WaitForIdle())
+    room.talker = Agent("host", model=Double([[]]), tools=[named("own")])
     room.equip(named("one"), named("two"))
     room.equip()
     for taken in ("own", "one"):

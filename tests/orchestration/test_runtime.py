@@ -480,19 +480,27 @@ def test_so_many_tasks_run_at_once_and_the_others_wait_their_turn() -> None:
     play(script, made(orchestration=team(analyst), max_tasks=2, max_tasks_per_room=1))
 
 
-def test_workers_of_one_id_in_two_rooms_must_be_the_same() -> None:
-    same, other = works(), works()
+def test_workers_of_one_id_in_two_rooms_are_each_rooms_own() -> None:
+    def saying(word: str) -> FunctionWorker:
+        async def job(input: str, context: Context) -> str:
+            return f"{word} {input}"
+
+        return FunctionWorker("analyst", job, "analyst")
 
     async def script(runtime: Runtime) -> None:
-        await runtime.create_room("one", orchestration=team(same))
-        await runtime.create_room("two", orchestration=team(same, host="second"))
-        for _ in range(2):
-            with pytest.raises(ValueError, match="workers: the id 'analyst' is used twice"):
-                await runtime.create_room("three", orchestration=team(works("new"), other, host="third"))
+        for room in ("one", "two"):
+            await runtime.create_room(room, orchestration=team(saying(room), host=f"host-{room}"))
+        for room in ("one", "two", "three"):
+            task = await runtime.delegate(room, "analyst", "boats")
+            result = await runtime.tasks.result(task.id, within=10)
+            assert result is not None
+            assert result.text == f"{room} boats"
+        with pytest.raises(ValueError, match="workers: the id 'analyst' is used twice"):
+            await runtime.create_room("four", orchestration=team(saying("a"), saying("b")))
         with pytest.raises(ValueError, match="worker: 'new' is not known"):
             await runtime.delegate("one", "new", "boats")
 
-    play(script, made(orchestration=team(same)))
+    play(script, made(orchestration=team(saying("three"))))
 
 
 def test_there_is_a_limit_to_rooms(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -877,10 +885,11 @@ def test_news_that_come_when_all_is_closed_are_nobodys() -> None:
 def test_a_simulated_copy_shares_what_it_is_and_nothing_that_happens(tmp_path: Any) -> None:
     runtime = made(delivery="queued", rooms=["lobby"], state=tmp_path / "state", fold=False)
     copy = runtime.simulated(lambda _: SimulatedChannel())
-    assert (copy.orchestration, copy.delivery, copy.hooks, copy.fold) == (
+    runtime.hook(HookTrigger.AFTER_DELIVER)(print)
+    assert copy.hooks.any(HookTrigger.AFTER_DELIVER, "lobby")
+    assert (copy.orchestration, copy.delivery, copy.fold) == (
         runtime.orchestration,
         runtime.delivery,
-        runtime.hooks,
         False,
     )
     copy.admits("anywhere")

@@ -1,0 +1,164 @@
+"""Asked: a turn that is to be answered, and the seams through which strategies have a say in the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from orchestration.agent import Agent
+from orchestration.event import RoomEvent
+from orchestration.handoff import HandoffChain
+from orchestration.models.model import Message, ToolCall
+from orchestration.state import ConversationState, get_conversation_state
+from orchestration.tools import Tool
+
+if TYPE_CHECKING:
+    from orchestration.room import Room
+    from orchestration.runtime import Runtime
+
+Late = Callable[[str, ToolCall, Message], None]
+"""Told of a tool that ended when the answer was over: (agent, call, result)."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """One agent's part in an answer: what its model and its tools said."""
+
+    agent: str
+    said: list[Message] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """What was asked (`event`), in which room, and what the making of the answer leaves behind.
+
+    `agent` answers, or the one to whom it was handed over meanwhile. `spoken`: the answer is heard, not read, so slow
+    work goes in the background. `chain` has the handoffs of this turn. `metadata` is what AFTER_BROADCAST will see
+    beside the answer. Tools and tasks that belong to the answer run in `group`.
+    """
+
+    runtime: Runtime
+    room: Room
+    event: RoomEvent
+    group: asyncio.TaskGroup
+    agent: Agent | None
+    spoken: bool
+    chain: HandoffChain
+    late: Late
+    metadata: dict[str, Any] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+    carried: tuple[str, ...] = ()
+    """Deliveries that are told with the answer."""
+    folded: tuple[str, ...] = ()
+    """Deliveries that are told right after it."""
+    successor: Agent | None = None
+    """Who got the conversation while the answer was made, and has not begun to answer."""
+    given_away: bool = False
+    """The agent that answers gave the conversation away: its part is over."""
+    over: bool = False
+    """The answer was heard, or cut: nothing more of it is remembered."""
+
+    @property
+    def caller(self) -> str:
+        """Who asked."""
+        return self.event.sender_id
+
+    @property
+    def state(self) -> ConversationState:
+        """How far the conversation is, now."""
+        return get_conversation_state(self.room)
+
+    def messages(self, agent: Agent) -> Sequence[Message]:
+        """What the agent's model is shown: the conversation up to the turn, which comes last."""
+        return self.room.memory.messages(agent, self.state)
+
+    def give(self, successor: Agent | None) -> None:
+        """The conversation is another agent's from now on, or (None) a human's."""
+        self.successor, self.given_away = successor, True
+
+    async def reply(
+        self,
+        agent: Agent,
+        *,
+        messages: Sequence[Message] | None = None,
+        tools: Sequence[Tool] | None = None,
+        prompt: str | None = None,
+    ) -> AsyncGenerator[str, None]:
+        """The agent's answer, piece by piece; it is remembered as far as it is heard, with the tools it used.
+
+        `messages`: what its model is shown instead of the conversation; `tools`: what it may use instead of the room's
+        and a handoff, beside its own; `prompt`: instead of its own. Raises what `Agent.reply` raises.
+        """
+        self.agent, self.given_away = agent, False
+        stage = Stage(agent.id)
+        self.stages.append(stage)
+        if tools is None:
+            handoff = self.room.handoff.tool_for(self, agent) if self.room.handoff else None
+            tools = [*self.room.tools_of(agent.id), *([handoff] if handoff else [])]
+
+        def ended(call: ToolCall, result: Message) -> None:
+            if self.over:
+                self.late(agent.id, call, result)
+
+        answer = agent.reply(
+            self.messages(agent) if messages is None else messages,
+            group=self.group,
+            tools=tools,
+            prompt=prompt,
+            said=stage.said,
+            ended=ended,
+            enough=lambda: self.given_away,
+        )
+        async with aclosing(answer) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+class Responder(Protocol):
+    """Makes the answers of a room. One may serve many rooms, so it keeps no state of a room."""
+
+    def respond(self, asked: Asked) -> AsyncGenerator[str, None]:
+        """The answer, piece by piece. It may be closed before its end, and starts no task but in `asked.group`."""
+        ...
+
+
+class HandsOver(Protocol):
+    """Lets the agents of a room give the conversation away."""
+
+    def tool_for(self, asked: Asked, agent: Agent) -> Tool | None:
+        """The tool by which `agent` does, as the conversation stands now; None: there is nobody to give it to."""
+        ...
+
+
+class Routed:
+    """The agent to whom the turn was routed answers; one to whom it hands the conversation over goes on at once."""
+
+    async def respond(self, asked: Asked) -> AsyncGenerator[str, None]:
+        """Each agent's part, until one keeps the conversation or a human has it."""
+        agent, apart = asked.agent, ""
+        while agent is not None:
+            asked.successor = None
+            async with aclosing(asked.reply(agent)) as pieces:
+                async for piece in pieces:
+                    yield f"{apart}{piece}"
+                    apart = ""
+            agent, apart = asked.successor, " "
+
+
+ROUTED = Routed()
+
+_CURRENT: ContextVar[Asked | None] = ContextVar("sottovoce_asked", default=None)
+
+
+def current() -> Asked | None:
+    """The turn for whose answer a tool was called; asked by the tool, or by what it calls."""
+    return _CURRENT.get()
+
+
+def answering(asked: Asked) -> None:
+    """From now on this task, and the tasks that it starts, belong to the answer to `asked`."""
+    _CURRENT.set(asked)

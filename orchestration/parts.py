@@ -1,0 +1,66 @@
+"""What the parts of a Runtime know of each other: it is put together of hosting, delivering and delegating."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from delivery.ledger import Ledger, OnInterrupt, SpeakAs, Status
+from delivery.strategies import Strategy
+from orchestration.hooks import Hooks, HookTrigger
+
+if TYPE_CHECKING:
+    from orchestration.rooms import Rooms
+    from orchestration.strategies.orchestration import Orchestration
+    from orchestration.tasks import Tasks
+
+E = TypeVar("E", OnInterrupt, SpeakAs, Status)
+
+
+class Parts:
+    """Implemented by Runtime."""
+
+    orchestration: Orchestration | None
+    delivery: Strategy
+    fold: bool
+    open_rooms: frozenset[str] | None
+    hooks: Hooks
+    ledger: Ledger
+    tasks: Tasks
+    _rooms: Rooms
+
+    def check_open(self) -> None:
+        """Raises RoomError unless the runtime is open."""
+        raise NotImplementedError
+
+    def reachable(self, room_id: str) -> str:
+        """The name of a room that there is, or can be. Raises ValueError, RoomError."""
+        raise NotImplementedError
+
+    def delivery_of(self, room_id: str) -> Strategy:
+        """The room's strategy, or the runtime's."""
+        raise NotImplementedError
+
+    async def fire(self, trigger: HookTrigger, room: str, id: str, text: str, metadata: Mapping[str, Any]) -> str:
+        """Call the hooks; returns the text, perhaps rewritten. Raises Refuse when a SYNC hook does."""
+        raise NotImplementedError
+
+    def beside(self, work: Coroutine[Any, Any, object]) -> None:
+        """Let it run beside what goes on, as long as the runtime is open. It must not raise."""
+        raise NotImplementedError
+
+
+def one_of(kind: type[E], field: str, value: E | str) -> E:
+    """Raises ValueError naming the field and what it may be."""
+    try:
+        return kind(value)
+    except ValueError:
+        names = ", ".join(repr(each.value) for each in kind)
+        raise ValueError(f"{field}: {value!r} is not known; use {names}") from None
+
+
+def listed(field: str, values: Sequence[str]) -> Sequence[str]:
+    """Raises TypeError when it is one text and no list."""
+    if isinstance(values, str):
+        raise TypeError(f"{field}: {values!r:.60} is one name; give a list of names")
+    return values
