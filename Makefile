@@ -5,13 +5,14 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES = voice delivery orchestration tests examples
 
-.PHONY: help serve test check soak bench bench-floor clean browser postgres lint
+.PHONY: help serve test check coverage soak bench bench-floor clean browser postgres lint
 .DEFAULT_GOAL = help
 
 help:
 	@echo "make serve   install into $(VENV) and talk with the demo at http://localhost:8080"
 	@echo "make test    everything: format, lint, types, all tests, the real browser, PostgreSQL and kill -9 too"
 	@echo "make check   the same without browser, PostgreSQL and kill -9: for every save, at most three minutes"
+	@echo "make coverage   which lines no test runs; slower than make test"
 	@echo "make soak    the virtual-time tests with many more random cases, then 400 kills; a fresh seed each time"
 	@echo "make bench   print every figure we state; make bench-floor: how well we find the moment to speak"
 	@echo "make clean   remove $(VENV) and everything that was built"
@@ -21,8 +22,11 @@ help:
 serve: $(VENV)/.demo
 	$(BIN)/sottovoce serve examples/demo.py $(ARGS)
 
-# coverage starts before pytest: our plugin is loaded with pytest, too early for pytest-cov to see what it imports.
 test: $(VENV)/.test browser postgres lint
+	$(BIN)/python -m pytest $(ARGS)
+
+# coverage starts before pytest: our plugin is loaded with pytest, too early for pytest-cov to see what it imports.
+coverage: $(VENV)/.test browser postgres
 	$(BIN)/python -m coverage run -m pytest $(ARGS)
 	@$(BIN)/python -m coverage report --skip-covered
 
