@@ -13,6 +13,7 @@ from orchestration.models.model import Message, Role
 from orchestration.plain import ReadOnly
 from orchestration.room import Room
 from orchestration.room_memory import RoomMemory
+from orchestration.state import KEY, StateError, get_conversation_state, with_conversation_state
 from orchestration.store.journal import Journal
 from orchestration.store.store import RoomStore
 from orchestration.store.stored_room import bounded
@@ -27,6 +28,14 @@ REMEMBERED = 50
 """Events of the timeline that agents remember after a restart: as many as a window of memory has room for."""
 PASSING = 600.0
 """Seconds for which a room that goes with its talk is taken up again after a crash; later callers are others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A room as far as it is kept."""
+
+    id: str
+    metadata: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -78,7 +87,7 @@ class RoomRecords:
             else:
                 metadata = ReadOnly({**stored.metadata, **metadata})
                 await self._recall(room)
-        room.metadata = metadata
+        room.metadata = _readable(room.id, metadata)
         if not room.passing and (stored is None or dict(metadata) != dict(stored.metadata)):
             room.version = await self.backend.save(room.id, metadata, room.version)
 
@@ -102,7 +111,7 @@ class RoomRecords:
     async def _reload(self, room: Room) -> None:
         stored = await self.backend.load(room.id)
         room.version = stored.version if stored else 0
-        room.metadata = stored.metadata if stored else ReadOnly({})
+        room.metadata = _readable(room.id, stored.metadata if stored else ReadOnly({}))
 
     async def _recall(self, room: Room) -> None:
         """What was said before is remembered."""
@@ -114,3 +123,13 @@ class RoomRecords:
                 cut = "" if event.metadata.get("complete", True) else " (cut off here)"
                 memory.add(Message(Role.ASSISTANT, event.text + cut))
         room.memory = memory
+
+
+def _readable(room: str, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The metadata with the state of the conversation read once; what cannot be read as one begins anew."""
+    kept = Kept(room, metadata)
+    try:
+        return with_conversation_state(metadata, get_conversation_state(kept)) if KEY in metadata else metadata
+    except StateError as error:
+        log.error("%s; the conversation begins anew", error)
+        return ReadOnly({key: value for key, value in metadata.items() if key != KEY})

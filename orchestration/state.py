@@ -203,7 +203,12 @@ def set_conversation_state(room: Room, state: ConversationState) -> Room:
     """The room with this state. The room that was given is not changed; whoever calls saves the new one."""
     if not isinstance(state, ConversationState):
         raise TypeError(f"state: {type(state).__name__} is no ConversationState")
-    return replace(room, metadata={**room.metadata, KEY: _Stored(state)})
+    return replace(room, metadata=with_conversation_state(room.metadata, state))
+
+
+def with_conversation_state(metadata: Mapping[str, Any], state: ConversationState) -> Mapping[str, Any]:
+    """A copy of a room's metadata with this state."""
+    return {**metadata, KEY: _Stored(state)}
 
 
 def valid_phase(phase: object, field: str = "phase") -> str:
