@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from orchestration.models.grammar import merged
 from orchestration.room import Room
 from voice.stt.recognizer import Hints, SpeechRecognizer
 from voice.tts.synthesizer import Synthesizer
@@ -20,7 +21,7 @@ class Closed(Protocol):
     """A model that understands a closed set of sentences can say so: the recogniser then listens for just those."""
 
     def grammar(self) -> str:
-        """A whole JSGF grammar."""
+        """A whole JSGF grammar; "": it has none to add to the others'."""
         ...
 
 
@@ -53,6 +54,12 @@ class Speech:
 
 
 def hints(room: Room) -> Hints:
-    """What callers of the room are likely to say."""
-    model = room.talker.model if room.talker else None
-    return Hints(grammar=model.grammar()) if isinstance(model, Closed) else Hints()
+    """What callers of the room are likely to say: what any of its agents understands, as any of them may have the talk.
+
+    Where one takes any words the recogniser is to listen for any. Raises ValueError for a grammar that is none.
+    """
+    models = [agent.model for agent in room.agents.values()]
+    closed = [model for model in models if isinstance(model, Closed)]
+    if len(closed) < len(models):
+        return Hints()
+    return Hints(grammar=merged([model.grammar() for model in closed]))

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from delivery import WaitForIdle
 from orchestration import Agent, Runtime, Speech
+from orchestration.models.grammar import merged
+from orchestration.models.prepared import Prepared
 from orchestration.models.scripted import Intent, Scripted
 from orchestration.room import Room
 from orchestration.speech import hints
-from tests.orchestration.models.double import Double
 from tests.voice.doubles import FakeLeg, Recognizer, Synthesizer, Vad
+from tests.voice.spoken import said
 from voice.clock import run
+from voice.stt.pocketsphinx import Pocketsphinx
+from voice.stt.recognizer import Final, Hints
 
 
-def room(model: Any = None) -> Room:
-    return Room("lobby", WaitForIdle(), talker=Agent("host", model=model) if model else None)
+def room(*models: Any) -> Room:
+    made = Room("lobby", WaitForIdle())
+    made.attach(*(Agent(f"agent-{number}", model=model) for number, model in enumerate(models)))
+    return made
 
 
 def test_what_is_given_is_prepared_and_used() -> None:
@@ -85,9 +92,45 @@ def test_a_runtime_prepares_them_once_and_its_rooms_share_them() -> None:
     run(main())
 
 
+BOATS = Scripted([Intent(["look into {topic} [please]"])], slots={"topic": ["boats", "ferries"]})
+TRAINS = Scripted([Intent(["what about {topic}", "look into {topic} again"])], slots={"topic": ["night trains"]})
+ANYTHING = Scripted([Intent(["look into {anything}"])])
+
+
 def test_a_script_tells_what_callers_may_say() -> None:
-    script = Scripted([Intent(["look into {topic}"])], slots={"topic": ["boats"]})
-    assert hints(room(script)).grammar == script.grammar()
-    assert hints(room(Scripted([Intent(["look into {anything}"])]))).grammar == ""
-    assert hints(room(Double([[]]))).grammar == ""
+    assert hints(room(BOATS)).grammar == BOATS.grammar()
+    assert hints(room(ANYTHING)).grammar == ""
     assert hints(room()).grammar == ""
+
+
+def test_what_any_agent_of_the_room_understands_may_be_said() -> None:
+    assert hints(room(BOATS, TRAINS)).grammar == merged([BOATS.grammar(), TRAINS.grammar()])
+    assert hints(room(BOATS, ANYTHING, BOATS)).grammar == BOATS.grammar()
+
+
+def test_beside_an_agent_that_takes_any_words_the_recogniser_listens_for_any() -> None:
+    assert hints(room(BOATS, Prepared(["Yes."]), TRAINS)) == Hints()
+
+
+@pytest.mark.speech
+@pytest.mark.parametrize(
+    "sentence", ["look into ferries please", "what about night trains", "look into night trains again"]
+)
+def test_the_embedded_recogniser_hears_what_either_of_two_scripts_understands(sentence: str) -> None:
+    if not Pocketsphinx.check().usable:
+        pytest.skip(f"pocketsphinx is not installed: {Pocketsphinx.check().fix}")
+
+    async def main() -> Final:
+        provider = Pocketsphinx(open_vocabulary=False)
+        await provider.prepare()
+        async with aclosing(provider.stream(hints(room(BOATS, TRAINS)))) as stream:
+            stream.begin()
+            stream.push(said(sentence))
+            stream.end()
+            async for hearing in stream:
+                if isinstance(hearing, Final):
+                    return hearing
+        raise AssertionError("the stream ended without a Final")
+
+    final = run(main())
+    assert (final.text, final.rejected) == (sentence, False)
