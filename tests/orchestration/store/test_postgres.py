@@ -14,9 +14,12 @@ from orchestration.store import Journal, StaleRoomError, StoreError
 from orchestration.store.postgres import PostgresRoomStore
 from tests.delivery.postgres.wire import Cut, wire
 from tests.orchestration.store.stores import event, ids
-from tests.postgres import Server
+from tests.postgres import USER, Server
 
 pytestmark = pytest.mark.postgres
+
+COMMIT = b"COMMIT\0"
+"""The statement itself: a transaction's first words have "COMMITTED" in them."""
 
 
 def play(main: Coroutine[Any, Any, None]) -> None:
@@ -29,6 +32,7 @@ def test_a_wire_that_breaks_at_the_commit_saves_once_and_is_no_stranger_to_itsel
         async with wire(postgres_url) as line:
             store = PostgresRoomStore(PostgresDatabase(line.url))
             await store.open()
+            line.at = COMMIT
             for version in range(2):
                 line.cut = cut
                 assert await store.save("lobby", {"n": version}, version) == version + 1
@@ -50,7 +54,7 @@ def test_a_wire_that_breaks_at_the_commit_adds_nothing_twice(postgres_url: str, 
             store = PostgresRoomStore(PostgresDatabase(line.url))
             await store.open()
             await store.add("lobby", [event(1)])
-            line.cut = cut
+            line.at, line.cut = COMMIT, cut
             await store.add("lobby", [event(2), event(3)])
             assert line.cuts == 1
             assert ids(await store.timeline("lobby")) == ["e1", "e2", "e3"]
@@ -99,3 +103,28 @@ def test_it_shares_the_ledgers_database(postgres_url: str) -> None:
         await ledger.aclose()
 
     play(main())
+
+
+def test_rooms_are_in_the_order_of_their_characters_whatever_language_the_database_speaks(
+    postgres_server: Server,
+) -> None:
+    new = "current_setting('server_version_num')::int >= 150000"
+    if not postgres_server.run(f"SELECT 1 FROM pg_collation WHERE collname = 'en-x-icu' AND {new}"):
+        pytest.skip("this PostgreSQL is older than 15, or built without ICU: its databases speak no language")
+    postgres_server.run(
+        f"CREATE DATABASE english OWNER {USER} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+    )
+
+    async def main() -> None:
+        store = PostgresRoomStore(PostgresDatabase(postgres_server.url("english")))
+        await store.open()
+        for room in ("b", "A", "a", "B", "ä"):
+            await store.save(room, {}, 0)
+        assert await store.rooms() == ["A", "B", "a", "b", "ä"]
+        assert await store.rooms(2, "B") == ["a", "b"]
+        await store.aclose()
+
+    try:
+        play(main())
+    finally:
+        postgres_server.run("DROP DATABASE english WITH (FORCE)")

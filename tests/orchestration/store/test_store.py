@@ -329,6 +329,29 @@ def test_beyond_the_limit_the_oldest_go_of_this_room_only(kind: Kind) -> None:
     kind.play(main())
 
 
+def test_what_is_beyond_the_limit_takes_no_room_on_the_disk(shared: Kind) -> None:
+    async def main() -> None:
+        async with shared.opened() as store:
+            for start in range(0, 2 * MAX_TIMELINE, 100):
+                await store.add("lobby", [event(n) for n in range(start, start + 100)])
+            assert await rows_of(store) == MAX_TIMELINE
+            await store.forget("lobby")
+            assert await rows_of(store) == 0
+
+    async def rows_of(store: RoomStore) -> int:
+        database = store._database  # type: ignore[attr-defined]
+        if shared.name == "sqlite":
+            return len(await database.read(lambda c: c.execute("SELECT seq FROM timelines").fetchall()))
+
+        async def look(connection: Any) -> int:
+            return len(await (await connection.execute("SELECT seq FROM sottovoce.timelines")).fetchall())
+
+        rows: int = await database.run(database.read(look))
+        return rows
+
+    shared.play(main())
+
+
 def test_events_of_many_rooms_at_once_stay_in_order(kind: Kind) -> None:
     async def main() -> None:
         async with kind.opened() as store:
