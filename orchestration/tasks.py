@@ -152,11 +152,16 @@ class Tasks:
             self._forget(running)
         return task
 
-    async def result(self, id: str, within: float) -> TaskResult | None:
-        """The task's result (its `error` says if it failed or was cancelled) if it ends here within so many seconds."""
-        if (running := self._running.get(id)) is not None:
-            await asyncio.wait([running.done], timeout=within)
-        return self._results.get(id)
+    async def result(self, id: str, within: float | None) -> TaskResult | None:
+        """The task's result (its `error` says if it failed or was cancelled) if it ends here within so many seconds.
+
+        None: however long it takes.
+        """
+        if (running := self._running.get(id)) is None:
+            return self._results.get(id)
+        await asyncio.wait([running.done], timeout=within)
+        # Not from the results that are kept: when many tasks end at once it may be gone from there already.
+        return running.done.result() if running.done.done() and not running.done.cancelled() else None
 
     async def cancel(self, id: str) -> bool:
         """Stop a task. False: unknown, or its work is over."""
