@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from orchestration.agent import MAX_ROUNDS, Agent
+from orchestration.agent import MAX_ROUNDS, MAX_TEXT, STALLED, Agent
 from orchestration.engines.engine import TaskResult
 from orchestration.models.model import Message, Role, TextDelta, ToolCall, ToolSpec
 from orchestration.tools import Tool, run_tool
@@ -21,10 +21,6 @@ from orchestration.workers.handed import shown_of
 if TYPE_CHECKING:
     from orchestration.workers.worker import Context
 
-MAX_TEXT = 200_000
-"""Most characters of one answer, some 50,000 tokens: above what models write in one go, far below what hurts."""
-STALLED = 60.0
-"""Seconds without a word or a call after which a model is given up."""
 MAX_CALLS = 64
 """Most tools that a model may call at once."""
 

@@ -59,6 +59,10 @@ class Handed(str):
         made.shown = shown
         return made
 
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, str]]:
+        """So that it can be copied and sent to another process, as a plain text can."""
+        return (str(self),), {"asked": self.asked, "shown": self.shown}
+
 
 def asked_of(input: str) -> str:
     """What the whole was asked to be of which `input` is handed to a worker."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 import re
 
 from hypothesis import given
@@ -21,6 +24,14 @@ def test_it_is_the_plain_text_with_the_case_beside_it() -> None:
     assert (
         it.shown.index("\ncompare boats\n") < it.shown.index("Researcher worked") < it.shown.index("\nBoats float.\n")
     )
+
+
+def test_it_can_be_copied_and_kept_as_any_text() -> None:
+    it = passed_on("compare boats", "Researcher", "Boats float.")
+    for again in (copy.deepcopy(it), pickle.loads(pickle.dumps(it))):
+        assert (again, again.asked, again.shown) == (it, it.asked, it.shown)
+    assert json.dumps({"input": it}) == '{"input": "Boats float."}'
+    assert type(it.strip()) is str
 
 
 def test_what_nobody_worked_on_is_what_was_asked() -> None:
