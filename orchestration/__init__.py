@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         StatusError,
         StatusLevel,
     )
+    from orchestration.strategies.loop import Loop
     from orchestration.strategies.orchestration import Orchestration
     from orchestration.strategies.supervisor import Supervisor
     from orchestration.text_channel import TextChannel
@@ -100,6 +101,7 @@ _HOMES = {
     "StatusEntry": "orchestration.status",
     "StatusError": "orchestration.status",
     "StatusLevel": "orchestration.status",
+    "Loop": "orchestration.strategies.loop",
     "Orchestration": "orchestration.strategies.orchestration",
     "Supervisor": "orchestration.strategies.supervisor",
     "Tool": "orchestration.tools",
@@ -128,6 +130,7 @@ __all__ = [
     "InMemoryStatusBackend",
     "InboundMessage",
     "InboundResult",
+    "Loop",
     "MemoryProvider",
     "Orchestration",
     "PhaseTransition",
