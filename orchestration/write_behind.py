@@ -63,11 +63,11 @@ class WriteBehind(Generic[T]):
     @property
     def running(self) -> bool:
         """Whether it writes: it is open."""
-        return self._task is not None
+        return self._task is not None and not self._task.done()
 
     def open(self) -> None:
         """Write from now on, in the running loop."""
-        if self._task is None or self._task.done():
+        if not self.running:
             self._some, self._fewer = asyncio.Event(), asyncio.Event()
             self._wake()
             self._task = asyncio.get_running_loop().create_task(self._run(), name=f"writer of {self._what}")

@@ -226,6 +226,7 @@ def test_cancelled_while_it_closes_it_can_be_opened_again() -> None:
         shelf.behind.put([1])
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(shelf.behind.aclose(60.0), 0.5)
+        assert not shelf.behind.running
         shelf.behind.open()
         await shelf.behind.settled()
         assert shelf.books == [1]
