@@ -127,6 +127,7 @@ class Rooms:
         try:
             if room.orchestration is not None:
                 self._runtime.employ(room.orchestration, room.id)
+                room.attach(*room.orchestration.agents())
                 await room.orchestration.install(self._runtime, room.id)
         except BaseException:
             self._gone(room)
