@@ -28,6 +28,9 @@ class ReviewLoop:
     All of them judge every draft, also after a refusal: the feedback of all goes back together, so that one more round
     is enough for it, and a reviewer at the end of the chain is heard before the rounds are used up.
 
+    Agents are shown the whole case: what was asked, the last draft, what was said of it. A function that reviews gets
+    the draft alone; one that produces gets the input, and from the second round on all of that as one text.
+
     A reviewer that fails does not approve, and the loop goes on. A producer that fails ends it, with its last draft if
     there is one. A draft that was never approved is a result all the same: see `approved` in the result's data.
 
