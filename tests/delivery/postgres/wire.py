@@ -21,7 +21,7 @@ class Wire:
     """`url` leads to the server through the wire. `cut`: cut it when the client says `at`, once."""
 
     url: str
-    at: bytes = b"COMMIT"
+    at: bytes = b"COMMIT\0"
     cut: Cut | None = None
     cuts: int = 0
     silent: bool = False
@@ -36,6 +36,7 @@ async def wire(url: str) -> AsyncIterator[Wire]:
     place, _, database = rest.partition("/")
     host, _, port = place.partition(":")
     tasks = set[asyncio.Task[None]]()
+    unheard = set[asyncio.StreamWriter]()
 
     async def pump(
         one: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.StreamWriter | None = None
@@ -44,7 +45,7 @@ async def wire(url: str) -> AsyncIterator[Wire]:
         deaf = False
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
-                if one.silent:
+                if one.silent or writer in unheard:
                     deaf = True
                 if deaf:
                     continue
@@ -52,6 +53,7 @@ async def wire(url: str) -> AsyncIterator[Wire]:
                     how, one.cut = one.cut, None
                     one.cuts += 1
                     if how is Cut.AFTER:
+                        unheard.add(back)
                         writer.write(data)
                         await writer.drain()
                         await asyncio.sleep(0.1)  # the server's own time: it is to have done it
