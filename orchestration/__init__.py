@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orchestration.asked import Asked, Responder
     from orchestration.event import RoomEvent
     from orchestration.handoff import HandoffRules
+    from orchestration.handoff_handler import HandoffHandler, setup_handoff
     from orchestration.handoff_memory import HandoffMemoryProvider
     from orchestration.handoff_request import HANDOFF_TOOL
     from orchestration.hooks import HookContext, HookEvent, HookExecution, HookTrigger
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     )
     from orchestration.strategies.loop import Loop
     from orchestration.strategies.orchestration import Orchestration
+    from orchestration.strategies.pipeline import Pipeline
     from orchestration.strategies.supervisor import Supervisor
+    from orchestration.strategies.swarm import Swarm
     from orchestration.text_channel import TextChannel
     from orchestration.tools import Tool, tool
     from orchestration.verdict import Verdict
@@ -62,6 +65,8 @@ _HOMES = {
     "Agent": "orchestration.agent",
     "RoomEvent": "orchestration.event",
     "HandoffRules": "orchestration.handoff",
+    "HandoffHandler": "orchestration.handoff_handler",
+    "setup_handoff": "orchestration.handoff_handler",
     "HandoffMemoryProvider": "orchestration.handoff_memory",
     "HANDOFF_TOOL": "orchestration.handoff_request",
     "HookContext": "orchestration.hooks",
@@ -103,7 +108,9 @@ _HOMES = {
     "StatusLevel": "orchestration.status",
     "Loop": "orchestration.strategies.loop",
     "Orchestration": "orchestration.strategies.orchestration",
+    "Pipeline": "orchestration.strategies.pipeline",
     "Supervisor": "orchestration.strategies.supervisor",
+    "Swarm": "orchestration.strategies.swarm",
     "Tool": "orchestration.tools",
     "Verdict": "orchestration.verdict",
     "tool": "orchestration.tools",
@@ -121,6 +128,7 @@ __all__ = [
     "ConversationPipeline",
     "ConversationRouter",
     "ConversationState",
+    "HandoffHandler",
     "HandoffMemoryProvider",
     "HandoffRules",
     "HookContext",
@@ -134,6 +142,7 @@ __all__ = [
     "MemoryProvider",
     "Orchestration",
     "PhaseTransition",
+    "Pipeline",
     "PipelineStage",
     "Refuse",
     "Responder",
@@ -155,6 +164,7 @@ __all__ = [
     "StatusError",
     "StatusLevel",
     "Supervisor",
+    "Swarm",
     "TextChannel",
     "TextContent",
     "Tier",
@@ -162,6 +172,7 @@ __all__ = [
     "Verdict",
     "get_conversation_state",
     "set_conversation_state",
+    "setup_handoff",
     "simulate",
     "tool",
 ]

@@ -134,19 +134,26 @@ class HandsOver(Protocol):
         ...
 
 
+PASSED_ON = "I am passing you on to a colleague; please hold on."
+"""What a caller hears who is given to a human without a word."""
+
+
 class Routed:
     """The agent to whom the turn was routed answers; one to whom it hands the conversation over goes on at once."""
 
     async def respond(self, asked: Asked) -> AsyncGenerator[str, None]:
         """Each agent's part, until one keeps the conversation or a human has it."""
-        agent, apart = asked.agent, ""
+        agent, apart, mute = asked.agent, "", True
         while agent is not None:
             asked.successor = None
             async with aclosing(asked.reply(agent)) as pieces:
                 async for piece in pieces:
+                    mute = mute and not piece.strip()
                     yield f"{apart}{piece}"
                     apart = ""
             agent, apart = asked.successor, " "
+        if mute and asked.given_away:
+            yield PASSED_ON
 
 
 ROUTED = Routed()

@@ -95,6 +95,8 @@ class HandoffNote:
     to_agent: str | None
     reason: str
     summary: str
+    channel_escalation: str = "same"
+    """The way by which the caller is to be reached from now on."""
 
     @classmethod
     def of(cls, state: ConversationState) -> HandoffNote | None:
@@ -102,14 +104,16 @@ class HandoffNote:
         kept = state.context.get(NOTE)
         if not isinstance(kept, Mapping):
             return None
-        match {name: kept.get(name) for name in cls.__slots__}:
+        found = {name: kept.get(name) for name in cls.__slots__}
+        match {**found, "channel_escalation": kept.get("channel_escalation", "same")}:
             case {
                 "from_agent": str() | None as giver,
                 "to_agent": str() | None as taker,
                 "reason": str() as reason,
                 "summary": str() as summary,
+                "channel_escalation": str() as way,
             }:
-                return cls(giver, taker, reason, summary)
+                return cls(giver, taker, reason, summary, way)
         return None
 
     def written(self) -> Mapping[str, Any]:
@@ -274,7 +278,7 @@ class HandoffRules:
         chain: HandoffChain,
         timestamp: datetime | None,
     ) -> Handoff:
-        note = HandoffNote(by, target, request.reason, request.summary)
+        note = HandoffNote(by, target, request.reason, request.summary, request.channel_escalation.value)
         after = state.transition(phase, target, request.reason, context={NOTE: note.written()}, timestamp=timestamp)
         return Handoff(
             state=after,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from orchestration.agent import Agent
 from orchestration.routing import ConversationRouter, RoutingConditions, RoutingRule, members
+from orchestration.routing_hook import PRIORITY, known_agents
 from orchestration.state import ConversationState, agent_or_none, valid_agent, valid_phase
+
+if TYPE_CHECKING:
+    from orchestration.handoff_handler import HandoffHandler
+    from orchestration.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,38 @@ class ConversationPipeline:
     def get_allowed_transitions(self) -> dict[str, set[str]]:
         """The phases that may follow on each phase."""
         return {stage.phase: set(stage.leads_to) for stage in self.stages}
+
+    def install(
+        self,
+        runtime: Runtime,
+        agents: Sequence[Agent],
+        *,
+        room_id: str | None = None,
+        agent_aliases: Mapping[str, str] | None = None,
+        hook_priority: int = PRIORITY,
+        human: bool = True,
+        **limits: Any,
+    ) -> HandoffHandler:
+        """Have these agents lead the conversations of one room, or (None) of all rooms in which one of them is.
+
+        See `ConversationRouter.install`; phases and transitions are those of the stages. Raises ValueError also when
+        a stage's agent is missing among the `agents`.
+        """
+        ids = [agent.id for agent in known_agents(agents)]
+        if missing := [stage.agent_id for stage in self.stages if stage.agent_id not in ids]:
+            raise ValueError(f"agents: {missing[0]!r} has a stage and is not among them; there are {', '.join(ids)}")
+        return self.to_router().install(
+            runtime,
+            agents,
+            room_id=room_id,
+            agent_aliases=agent_aliases,
+            phase_map=self.get_phase_map(),
+            allowed_transitions=self.get_allowed_transitions(),
+            hook_priority=hook_priority,
+            human=human,
+            beginning=self.beginning,
+            **limits,
+        )
 
 
 def _different(values: list[str], field: str) -> None:

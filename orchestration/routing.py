@@ -19,6 +19,7 @@ from orchestration.cancellation import cancelled_here
 from orchestration.event import RoomEvent, known
 from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory, ChannelType
+from orchestration.routing_hook import Installable
 from orchestration.state import ConversationState, agent_or_none, valid_agent, valid_phase
 from voice.clock import now
 
@@ -30,8 +31,6 @@ ALL_PATIENCE = 2.0
 """Seconds that all of them together may take for one event; what is asked after that has to know at once."""
 MAX_RULES = 1_000
 """Most rules of one router: they are looked through for every event that has no agent yet."""
-PRIORITY = -100
-"""Of the BEFORE_BROADCAST hook that routes: before the hooks of users, who may see where an event goes."""
 ROUTED_TO = "_routed_to"
 """The mark on an event's metadata: the id of the one agent that answers it, or None."""
 ALWAYS_PROCESS = "_always_process"
@@ -165,7 +164,7 @@ class RoutingRule:
             return False
 
 
-class ConversationRouter:
+class ConversationRouter(Installable):
     """The agent that has the conversation goes on with it; otherwise the first rule that matches; otherwise a default.
 
     Once an agent has given it to a human, no agent answers unless a rule says so. `supervisor_id` sees every event,

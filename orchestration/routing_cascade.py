@@ -12,6 +12,7 @@ from orchestration.cancellation import cancelled_here
 from orchestration.event import RoomEvent
 from orchestration.inbound import ChannelCategory
 from orchestration.routing import Route, Router, Via, affinity, overseen
+from orchestration.routing_hook import Installable
 from orchestration.state import ConversationState, agent_or_none
 
 log = logging.getLogger("sottovoce.routing")
@@ -40,7 +41,7 @@ class Tier:
             raise ValueError(f"patience: {self.patience!r:.60} is no number of seconds above 0, at most 60")
 
 
-class CascadeRouter:
+class CascadeRouter(Installable):
     """Asks `tiers` in order; the first good choice counts, else `fallback_agent_id`.
 
     Affinity goes before all of them, and so does a human who has the conversation: a router that guesses must not take

@@ -82,7 +82,7 @@ def test_a_handoff_moves_the_conversation_and_leaves_a_note() -> None:
         NOON,
     )
     assert HandoffNote.of(state) == HandoffNote(
-        "agent-sales", "agent-billing", "It is theirs.", "Ann's invoice is wrong."
+        "agent-sales", "agent-billing", "It is theirs.", "Ann's invoice is wrong.", "sms"
     )
     assert HandoffNote.of(ConversationState.from_dict(json.loads(json.dumps(state.to_dict())))) == HandoffNote.of(state)
     assert (made.from_agent, made.to_agent, made.from_phase, made.to_phase) == (
