@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from delivery.desk import Refuse
 from orchestration.asked import answering
-from orchestration.engines.engine import EngineError, TaskResult
+from orchestration.engines.engine import EngineError, Task, TaskResult
 from orchestration.rooms import RoomError
-from orchestration.tasks import CANCELLED, delivery_of
+from orchestration.tasks import CANCELLED, GRACE, delivery_of
 from orchestration.workers.worker import Worker
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ log = logging.getLogger("sottovoce.work")
 WAIT = 300.0
 """Seconds that an answer waits for work: a little less than a reader waits for an answer (`voice.written`)."""
 LIMIT = 900.0
-"""Seconds that such work may take in all: it may well be done soon after nobody waits for it any more."""
+"""Seconds that work may take for which an answer waits: it may well be done soon after nobody waits any more."""
 UNFINISHED = "unfinished"
 """In the data of a result: the work goes on in the background."""
+REFUSED = "refused"
+"""In the data of a result: the work was not begun; its error says why, to whoever asked for it."""
 GOES_ON = "This takes longer than expected. It goes on in the background, and the result is told when it is there."
 
 
@@ -50,40 +52,72 @@ async def inline(
 
     If the answer is cut before it is heard whole, the result is delivered by itself. After `timeout` seconds (None: no
     limit) the work goes on in the background, the result says so (UNFINISHED in its data), and the real one is
-    delivered by itself. What cannot be begun, also because a hook refuses it, is a result with `error`. Cancelling
-    stops the waiting, not the work.
+    delivered by itself. What cannot be begun, also because a hook refuses it, is a result with `error`, and REFUSED in
+    its data. Cancelling stops the waiting, not the work.
     """
-    runtime, room = asked.runtime, asked.room.id
     limit = None if timeout is None else max(LIMIT, timeout)
+    return await _done(asked, worker, input, share_channels, within=timeout, limit=limit, fold=False)
+
+
+async def begun(asked: Asked, worker: Worker, input: str, *, share_channels: Sequence[str] = ()) -> TaskResult:
+    """Have the worker do a task of the room in the background. The result is UNFINISHED, as from `inline`.
+
+    Unless it is there in a moment (GRACE): then the answer tells it, like that of any tool.
+    """
+    return await _done(asked, worker, input, share_channels, within=GRACE)
+
+
+def let_go(asked: Asked, *deliveries: str) -> None:
+    """The answer does not tell these results after all (none given: all that it was to tell); they are delivered by
+    themselves."""
+    if asked.over:
+        return
+    for delivery in deliveries or asked.carried:
+        if delivery in asked.carried:
+            asked.carried = tuple(each for each in asked.carried if each != delivery)
+            if session := asked.runtime.session(asked.room.id):
+                session.settle_carried(delivery, False)
+
+
+async def _done(
+    asked: Asked,
+    worker: Worker,
+    input: str,
+    share_channels: Sequence[str],
+    *,
+    within: float | None,
+    limit: float | None = 300.0,
+    fold: bool | None = None,
+) -> TaskResult:
+    room = asked.room.id
     try:
-        task = await runtime.delegate(
-            room, worker.id, input, caller=asked.caller, fold=False, timeout=limit, share_channels=share_channels
+        task = await asked.runtime.delegate(
+            room, worker.id, input, caller=asked.caller, timeout=limit, fold=fold, share_channels=share_channels
         )
-    except (Refuse, ValueError, RoomError, EngineError) as error:
-        log.info("room %s: %s is not set to work: %s", room, worker.id, error)
-        return TaskResult("", error=str(error) or type(error).__name__)
+    except (Refuse, ValueError) as error:
+        return TaskResult("", {REFUSED: True}, error=str(error) or "refused")
+    except (RoomError, EngineError):
+        log.exception("room %s: %s could not be set to work", room, worker.id)
+        return TaskResult("", {REFUSED: True}, error="the work cannot be begun now")
+    result = await _awaited(asked, task, within)
+    return TaskResult(GOES_ON, {UNFINISHED: True}) if result is None else result
+
+
+async def _awaited(asked: Asked, task: Task, within: float | None) -> TaskResult | None:
+    """The result, if it comes in time; then the answer carries its delivery."""
     delivery = delivery_of(task.id)
     # Before it is there: otherwise it could be spoken, or folded into the answer, in the moment in which it comes.
     copy_context().run(_carry, asked, delivery)
-    result: TaskResult | None = None
+    result = None
     try:
-        result = await runtime.tasks.result(task.id, within=timeout)
+        result = await asked.runtime.tasks.result(task.id, within)
     finally:
         if result is None or result is CANCELLED:
-            _let_go(asked, delivery)
-    return TaskResult(GOES_ON, {UNFINISHED: True}) if result is None else result
+            let_go(asked, delivery)
+    return result
 
 
 def _carry(asked: Asked, delivery: str) -> None:
     """Have the answer carry it, in whatever task this is called."""
     answering(asked)
     asked.runtime.carry(asked.room.id, delivery)
-
-
-def _let_go(asked: Asked, delivery: str) -> None:
-    """The answer does not tell it: it is delivered by itself, when it is there."""
-    if delivery not in asked.carried or asked.over:
-        return
-    asked.carried = tuple(each for each in asked.carried if each != delivery)
-    if session := asked.runtime.session(asked.room.id):
-        session.settle_carried(delivery, False)

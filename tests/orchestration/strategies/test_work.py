@@ -17,7 +17,7 @@ from orchestration.engines.engine import TaskResult
 from orchestration.event import RoomEvent
 from orchestration.inbound import InboundMessage, TextContent
 from orchestration.models.prepared import Prepared
-from orchestration.strategies.work import GOES_ON, UNFINISHED, in_background, inline
+from orchestration.strategies.work import GOES_ON, REFUSED, UNFINISHED, in_background, inline
 from orchestration.workers import Context, FunctionWorker
 from voice.clock import run
 
@@ -53,7 +53,7 @@ class House:
 
     async def ask(self, text: str) -> str | None:
         said = (await self.runtime.process_inbound(InboundMessage("ws", "ann", TextContent(text)))).reply
-        return said and said.text
+        return None if said is None else said.text
 
     async def statuses(self) -> list[Status]:
         return [e.status for e in await self.runtime.ledger.entries("lobby", list(Status))]
@@ -134,7 +134,7 @@ def test_what_a_hook_refuses_is_an_error() -> None:
             raise Refuse("not on Sundays")
 
         assert await house.ask("boats") == "It failed."
-        assert responder.results == [TaskResult("", error="not on Sundays")]
+        assert responder.results == [TaskResult("", {REFUSED: True}, error="not on Sundays")]
         await asyncio.sleep(60)
         assert await house.statuses() == []
 
@@ -142,7 +142,7 @@ def test_what_a_hook_refuses_is_an_error() -> None:
 
 
 def test_bad_input_is_an_error() -> None:
-    responder = Works(works(), {"share_channels": ["not a name!"]})
+    responder = Works(works(), {"share_channels": ["not\na name"]})
 
     async def script(house: House) -> None:
         assert await house.ask("boats") == "It failed."
@@ -163,7 +163,8 @@ def test_work_that_is_cancelled_leaves_nothing_behind() -> None:
         await asyncio.sleep(60)
         assert await house.statuses() == []
         session = house.runtime.session("lobby")
-        assert session is not None and session.desk._scheduler._line.carried == {}
+        assert session is not None
+        assert session.desk._scheduler._line.carried == {}
 
     play(script, responder)
 
@@ -184,7 +185,7 @@ def test_many_rooms_that_wait_at_once_all_have_their_results() -> None:
                 room.responder = responder
                 message = InboundMessage(f"ws-{number}", "ann", TextContent("boats"))
                 said = (await runtime.process_inbound(message)).reply
-                return said and said.text
+                return None if said is None else said.text
 
             assert await asyncio.gather(*map(one, range(rooms))) == ["Boats float."] * rooms
 
