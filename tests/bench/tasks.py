@@ -1,27 +1,150 @@
-"""What durable tasks cost when several processes share them: `python -m tests.bench.tasks` prints it.
+"""What background tasks cost: `python -m tests.bench.tasks` prints it.
 
-For a SQLite file and for a PostgreSQL server of its own on this machine (left out where there is none): how soon a body
-is cancelled after another process's `cancel` returned, how long it takes to adopt what a killed process left until the
-last body runs again, and what a process costs that has nothing to do, or one body that waits.
+In memory, through a whole Runtime: work given to a team of 1, 10 and 100 workers that are done at once, until the
+result is in the ledger, as a ratio of a bare asyncio.TaskGroup that runs the same functions; so many tasks at once; and
+what 10,000 delegations leave behind in the process.
+
+Durable and shared, for a SQLite file and for a PostgreSQL server of its own on this machine (left out where there is
+none): how soon a body is cancelled after another process's `cancel` returned, how long it takes to adopt what a killed
+process left until the last body runs again, and what a process costs that has nothing to do, or one body that waits.
 """
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+import tracemalloc
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 
+from orchestration import Agent, Orchestration, Runtime
+from orchestration.engines.engine import TaskResult
+from orchestration.room import Room
+from orchestration.rooms import LiveChannel
+from orchestration.status import InMemoryStatusBackend
+from orchestration.tasks import delivery_of
+from orchestration.workers import Context, FanOut, FunctionWorker, Worker
 from tests.orchestration.engines.player import Player, Stage
 from tests.postgres import missing, server
 
+TEAMS = {1: 0.5, 10: 2.0, 100: 10.0}
+"""Workers, and milliseconds that giving them work and having their result may take."""
+TIMES = 200
+DELEGATIONS = 10_000
+LOOKS = 5
 CANCELS = 30
 ADOPTED = (1, 100)
 IDLE = 10.0
 """Seconds for which a process is watched that does nothing."""
+
+
+async def instant(input: str, context: Context) -> TaskResult:
+    """The work."""
+    return TaskResult("Boats float.")
+
+
+class Teams(Orchestration):
+    """Nobody talks, teams work."""
+
+    def agents(self) -> Sequence[Agent]:
+        return []
+
+    def workers(self) -> Sequence[Worker]:
+        return [FanOut(f"team{n}", [FunctionWorker(f"w{i}", instant, f"Worker {i}") for i in range(n)]) for n in TEAMS]
+
+    async def install(self, runtime: Runtime, room_id: str) -> None:
+        """Nothing."""
+
+
+def silent(room: Room) -> AbstractAsyncContextManager[LiveChannel]:
+    raise AssertionError("nobody calls")
+
+
+def in_memory(entries: int = 10_000) -> Runtime:
+    """A runtime as it is in a process without state, that keeps so many status entries."""
+    return Runtime(orchestration=Teams(), state=None, status=InMemoryStatusBackend(entries), channels=silent)
+
+
+async def delegated(runtime: Runtime, team: int) -> None:
+    """There and back; the result is then not wanted any more, as there is nobody to hear it."""
+    task = await runtime.delegate("lobby", f"team{team}", "boats")
+    assert await runtime.tasks.result(task.id, 10) is not None
+    await runtime.receipt(delivery_of(task.id)).cancel()
+
+
+async def bare(workers: int) -> None:
+    async with asyncio.TaskGroup() as group:
+        for _ in range(workers):
+            group.create_task(instant("boats", None))  # type: ignore[arg-type]
+
+
+async def timed(work: Callable[[], Awaitable[None]], times: int) -> list[float]:
+    """Milliseconds each time."""
+    ms = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await work()
+        ms.append((time.perf_counter() - began) * 1000)
+        await asyncio.sleep(0.001)
+    return sorted(ms)
+
+
+async def together(runtime: Runtime, tasks: int) -> None:
+    async with asyncio.TaskGroup() as group:
+        for _ in range(tasks):
+            group.create_task(delegated(runtime, 1))
+
+
+async def compared(what: str, ours: Callable[[], Awaitable[None]], workers: int, times: int, target: str) -> None:
+    """`ours` beside so many bare tasks."""
+    await timed(ours, times // 10)
+    ms = await timed(ours, times)
+    ratio = statistics.median(ms) / statistics.median(await timed(partial(bare, workers), times))
+    print(f"{what:<44}{statistics.median(ms):>9.2f} ms{ms[int(times * 0.99)]:>9.2f} ms{target:>10}{ratio:>9.1f}")
+
+
+async def fanning_out() -> None:
+    print(f"{'given to instant workers and back':<44}{'median':>12}{'p99':>12}{'target':>10}{'x bare':>9}")
+    async with in_memory() as runtime:
+        for team, target in TEAMS.items():
+            await compared(f"a team of {team}", partial(delegated, runtime, team), team, TIMES, f"{target:g} ms")
+        for tasks in (10, 100):
+            what = f"{tasks} tasks at once, ten of them run"
+            await compared(what, partial(together, runtime, tasks), tasks, TIMES // 4, "")
+
+
+async def growing() -> None:
+    """The status bus keeps 10,000 entries, two to a delegation here: it is given fewer, to see the rest."""
+    print(f"\n{'after so many delegations':<44}{'resident':>12}{'traced':>12}{'grown by':>19}")
+    async with in_memory(entries=1_000) as runtime:
+        for _ in range(2_000):
+            await delegated(runtime, 1)
+        await asyncio.sleep(0.2)
+        tracemalloc.start()
+        before = None
+        for look in range(1, LOOKS + 1):
+            for number in range(DELEGATIONS // LOOKS):
+                await delegated(runtime, 1)
+                if number % 20 == 0:
+                    await asyncio.sleep(0.001)
+            await asyncio.sleep(0.2)
+            gc.collect()
+            traced = tracemalloc.get_traced_memory()[0]
+            grown = "" if before is None else f"{(traced - before) / (DELEGATIONS // LOOKS):+.1f} bytes each"
+            print(f"{look * DELEGATIONS // LOOKS:<44,}{resident():>8.1f} MiB{traced / 2**20:>8.2f} MiB{grown:>19}")
+            before = traced
+        tracemalloc.stop()
+
+
+def resident() -> float:
+    """MiB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def until(there: Callable[[], bool]) -> float:
@@ -88,6 +211,9 @@ def play(name: str, where: str, directory: Path) -> None:
 
 
 def main() -> None:
+    asyncio.run(fanning_out())
+    asyncio.run(growing())
+    print()
     print(f"{'':<60}{'median':>12}{'worst':>12}")
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as made, ExitStack() as stack:
         directory = Path(made)
