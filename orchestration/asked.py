@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestration.agent import Agent
 from orchestration.event import RoomEvent
 from orchestration.handoff import HandoffChain
-from orchestration.models.model import Message, ToolCall
+from orchestration.models.model import Message, Role, ToolCall
 from orchestration.state import ConversationState, get_conversation_state
 from orchestration.tools import Tool
 
@@ -30,6 +30,18 @@ class Stage:
 
     agent: str
     said: list[Message] = field(default_factory=list)
+
+    @property
+    def used(self) -> list[Message]:
+        """The tools it used, as it is to remember them: calls that came to a result, without words, and the results."""
+        answered = {message.call for message in self.said if message.role is Role.TOOL}
+        used = []
+        for message in self.said:
+            if message.role is Role.TOOL:
+                used.append(message)
+            elif calls := tuple(call for call in message.tool_calls if call.id in answered):
+                used.append(replace(message, text="", tool_calls=calls))
+        return used
 
 
 @dataclass(slots=True, eq=False)
@@ -141,12 +153,16 @@ PASSED_ON = "I am passing you on to a colleague; please hold on."
 class Routed:
     """The agent to whom the turn was routed answers; one to whom it hands the conversation over goes on at once."""
 
+    def part(self, asked: Asked, agent: Agent) -> AsyncGenerator[str, None]:
+        """One agent's part of the answer: what it replies. Subclass to have another say in it."""
+        return asked.reply(agent)
+
     async def respond(self, asked: Asked) -> AsyncGenerator[str, None]:
         """Each agent's part, until one keeps the conversation or a human has it."""
         agent, apart, mute = asked.agent, "", True
         while agent is not None:
             asked.successor = None
-            async with aclosing(asked.reply(agent)) as pieces:
+            async with aclosing(self.part(asked, agent)) as pieces:
                 async for piece in pieces:
                     mute = mute and not piece.strip()
                     yield f"{apart}{piece}"
