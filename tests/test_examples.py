@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from delivery import Status
-from orchestration import Runtime
+from orchestration import Runtime, get_conversation_state
+from orchestration.handoff import HandoffNote
 from orchestration.models.grammar import merged
 from orchestration.models.scripted import Scripted
 from orchestration.simulation import SimulatedCall, simulate
@@ -203,5 +204,100 @@ def test_supervisor_the_result_waits_until_the_talk_is_over(loaded: Runtime) -> 
         await call.say("say that again")
         await call.hears("Planes burn most of their fuel in the climb.")
         assert await statuses(call) == [Status.HEARD]
+
+    play(loaded, job)
+
+
+@each("loop_reviewers")
+def test_loop_the_second_draft_is_approved_by_all_three_and_told(loaded: Runtime) -> None:
+    async def job(call: SimulatedCall) -> None:
+        _, asked = await call.say("please write a welcome message for old friends")
+        answer = await call.hears("Three colleagues will read it before you hear it.")
+        result = await call.hears("All three have approved it.")
+        assert answer.started < asked + 1.0
+        assert result.started == pytest.approx(asked + 0.6 + 2 * 4.0, abs=TICK)  # the turn's silence, two reviews
+        await call.hears("It reads: Welcome, old friends! The door is open, and the tea is hot.")
+        assert await statuses(call) == [Status.HEARD]
+        assert not any("counting the days" in line.heard for line in call.lines)
+
+    play(loaded, job)
+
+
+@each("loop_reviewers")
+def test_loop_the_talk_goes_on_while_they_read(loaded: Runtime) -> None:
+    async def job(call: SimulatedCall) -> None:
+        await call.say("write one for night owls")
+        await call.hears("I am on it.")
+        await call.interrupt("how is it going")
+        await call.hears("working on")
+        await call.interrupt("who will read it")
+        await call.hears("one at the facts.")
+        await call.say("what a lovely day")
+        await call.hears("Sorry, I only write welcome messages.")
+        result = await call.hears("It reads: Welcome, night owls!")
+        assert result.started == pytest.approx(call.floor_opened(before=result) + 1.0, abs=TICK)
+        await call.say("read it again")
+        await call.hears("the tea is hot.")
+
+    play(loaded, job)
+
+
+@each("loop_reviewers")
+def test_loop_who_drops_it_hears_nothing_of_it(loaded: Runtime) -> None:
+    async def job(call: SimulatedCall) -> None:
+        await call.say("for our guests")
+        await call.hears("I am on it.")
+        await call.interrupt("forget it")
+        await call.hears("I dropped")
+        await call.silence(60)
+        assert not any("approved it" in line.heard for line in call.lines)
+
+    play(loaded, job)
+
+
+@each("triage")
+def test_triage_each_takes_over_in_the_same_breath_and_the_last_is_a_person(loaded: Runtime) -> None:
+    async def job(call: SimulatedCall) -> None:
+        await call.hears("this is the front desk.")
+        await call.say("what")
+        await call.hears("Is it a bill, or a device?")
+        await call.say("i have a question about my bill")
+        line = await call.hears("connect you with billing. Billing here. Please tell me the three digits on your bill.")
+        assert "front desk" not in line.heard
+        await call.say("what")
+        await call.hears("I need the three digits that are printed on your bill.")
+        await call.say("one two three")
+        await call.hears("Number one two three is paid.")
+        await call.say("my phone does not work")
+        await call.hears("I will get you technical support. Support here. Is the light on your box")
+        await call.say("red")
+        await call.hears("Then it has no line.")
+        await call.say("my invoice is wrong")
+        await call.hears("connect you with billing. Billing here.")
+        await call.say("talk to a person")
+        await call.hears("somebody will be with you soon.")
+        state = get_conversation_state(call.runtime.room(call.room))
+        takers = [step.to_agent for step in state.phase_history if step.from_agent]
+        assert takers == ["billing", "support", "billing", None]
+        assert state.with_human
+        said = len(call.lines)
+        await call.say("my phone does not work")
+        await call.silence(10)
+        assert len(call.lines) == said
+        assert not any("did not work" in line.heard for line in call.lines)
+
+    play(loaded, job)
+
+
+@each("triage")
+def test_triage_who_takes_over_is_told_what_it_is_about(loaded: Runtime) -> None:
+    async def job(call: SimulatedCall) -> None:
+        await call.say("my television is broken")
+        await call.hears("Support here.")
+        state = get_conversation_state(call.runtime.room(call.room))
+        assert state.active_agent_id == "support"
+        note = HandoffNote.of(state)
+        assert note is not None
+        assert note.summary == "Something of the caller's does not work: television."
 
     play(loaded, job)
