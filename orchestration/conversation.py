@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from delivery.ledger import Delivery
@@ -239,12 +239,7 @@ class Conversation:
         """When it is over: the tools it used, then what was heard of it. Returns that, as others are told."""
         await utterance
         for stage in stages:
-            answered = {m.call for m in stage.said if m.role is Role.TOOL}
-            for message in stage.said:
-                if message.role is Role.TOOL:
-                    self.room.memory.add(message, by=stage.agent)
-                elif calls := tuple(c for c in message.tool_calls if c.id in answered):
-                    self.room.memory.add(replace(message, text="", tool_calls=calls), by=stage.agent)
+            self.room.memory.add(*stage.used, by=stage.agent)
         words = self._words.pop(utterance.id)
         if heard := utterance.heard.strip():
             cut = "" if utterance.complete else " (cut off here)"

@@ -17,6 +17,7 @@ from orchestration.conversation import Conversation
 from orchestration.event import RoomEvent
 from orchestration.hooks import HookTrigger
 from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, InboundResult, TextContent
+from orchestration.oversight import Oversight
 from orchestration.panel import Panel, UtteranceRole
 from orchestration.room import Room
 from orchestration.tasks import TaskNews
@@ -75,6 +76,7 @@ class Session:
         self._close = asyncio.Event()
         self._live = False
         self._group: asyncio.TaskGroup
+        self._oversight: Oversight
         self._legs: set[asyncio.Task[None]] = set()
         self._utterances: dict[str, tuple[Utterance, UtteranceRole, tuple[str, ...]]] = {}
         self._empty: asyncio.TimerHandle | None = None
@@ -122,6 +124,7 @@ class Session:
         """Have the desk and the agent talk until there is a reason to end it; what was heard until then is written."""
         await self.runtime.store.refresh(self.room, epoch)
         self.conversation = Conversation(self, self.channel, self._group)
+        self._oversight = Oversight(self.runtime, self.room, self._group, spoken=not self.written)
         desk = Desk(
             self.room.id,
             epoch,
@@ -296,6 +299,7 @@ class Session:
 
     def oversee(self, agent: str, event: RoomEvent) -> None:
         """An agent sees what another one answers."""
+        self._oversight.see(agent, event)
 
     async def _write(self, utterance: WrittenUtterance) -> None:
         """Have what is said to those who read it. Raises when nobody got it."""
