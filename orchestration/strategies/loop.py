@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from delivery.ledger import LedgerError
 from orchestration.agent import Agent
 from orchestration.asked import ROUTED, Asked
 from orchestration.content import made_speakable
@@ -20,7 +21,7 @@ from orchestration.state import get_conversation_state, set_conversation_state
 from orchestration.store.trouble import StaleRoomError
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.strategies.task_tools import delegate_tool, task_tools
-from orchestration.strategies.work import UNFINISHED, in_background, inline
+from orchestration.strategies.work import REFUSED, UNFINISHED, in_background, inline
 from orchestration.tasks import REMEMBERED, delivery_of
 from orchestration.workers.review_loop import ReviewLoop
 from orchestration.workers.worker import Context, Worker, as_worker
@@ -34,6 +35,7 @@ DELEGATION_MESSAGE = "I'm on it. It will be written and reviewed, and I will tel
 NOT_APPROVED = "This is the last draft; the reviewers did not approve it."
 """What stands before a draft that was not approved, for the caller; `approved` says so to programs."""
 COULD_NOT = "I am sorry, {label} could not finish what you asked for."
+CANNOT = "I am sorry, that cannot be begun: {why}"
 PATIENCE = 5.0
 """Seconds that writing down how a loop ended may take; the result does not wait for it any longer."""
 TRIES = 3
@@ -180,13 +182,14 @@ class Reviewed:
             async with aclosing(ROUTED.respond(asked)) as pieces:
                 async for piece in pieces:
                     yield piece
-            return
-        work = self.loop.work
-        result = await inline(asked, work, asked.event.text, share_channels=self.loop.share_channels)
-        if UNFINISHED not in result.data:
-            asked.metadata.update(outcome(result))
-            await self.records.write(outcome(result))
-        yield COULD_NOT.format(label=work.label) if result.error is not None else made_speakable(result.text)
+            asked.metadata.update(await self.records.told_in(asked))
+        else:
+            work = self.loop.work
+            result = await inline(asked, work, asked.event.text, share_channels=self.loop.share_channels)
+            if not result.data.keys() & {UNFINISHED, REFUSED}:
+                asked.metadata.update(outcome(result.data))
+                await self.records.write(outcome(result.data))
+            yield _words(work, result)
 
 
 @dataclass(slots=True)
@@ -206,12 +209,24 @@ class LoopRecords:
             return
         self._seen.append(delivery_of(event.id))
         if (result := await self.runtime.tasks.result(event.id, within=0)) is not None:
-            await self.write(outcome(result))
+            await self.write(outcome(result.data))
 
     async def delivered(self, event: HookEvent, context: HookContext) -> None:
         """A hook for the end of deliveries: a loop may have ended before this room was there, or in another process."""
-        if event.metadata.get("worker") == self.worker and "approved" in event.metadata and event.id not in self._seen:
-            await self.write({name: event.metadata[name] for name in ("iteration", "approved")})
+        if self._ours(event.metadata) and event.id not in self._seen:
+            await self.write(outcome(event.metadata))
+
+    async def told_in(self, asked: Asked) -> dict[str, Any]:
+        """How the loop ended that an agent tells of in its answer: it was over at once, or is told again. {}: none."""
+        found: dict[str, Any] = {}
+        for delivery in asked.carried:
+            try:
+                metadata = (await self.runtime.receipt(delivery).entry()).delivery.metadata
+            except LedgerError as error:
+                log.warning("room %s: what is told of %s is not known: %s", self.room_id, delivery, error)
+            else:
+                found |= outcome(metadata) if self._ours(metadata) else {}
+        return found
 
     async def write(self, outcome: Mapping[str, Any]) -> None:
         """Keep it. Whatever is in the way is logged: the result is told all the same."""
@@ -235,7 +250,18 @@ class LoopRecords:
             else:
                 return
 
+    def _ours(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether this is a delivery of what came of the loop."""
+        return metadata.get("worker") == self.worker and "approved" in metadata
 
-def outcome(result: TaskResult) -> dict[str, Any]:
+
+def outcome(data: Mapping[str, Any]) -> dict[str, Any]:
     """How a loop ended: rounds that were judged, and whether the last draft was approved."""
-    return {"iteration": result.data.get("iteration", 0), "approved": result.data.get("approved", False)}
+    return {"iteration": data.get("iteration", 0), "approved": data.get("approved", False)}
+
+
+def _words(work: Worker, result: TaskResult) -> str:
+    """What a reader is told."""
+    if result.error is None:
+        return made_speakable(result.text)
+    return CANNOT.format(why=result.error) if REFUSED in result.data else COULD_NOT.format(label=work.label)
