@@ -99,10 +99,12 @@ class Desk:
         watcher: Watcher | None = None,
         spoken: Callable[[Utterance, Message], None] | None = None,
         held: Callable[[], bool] = always,
+        when_lost: Callable[[], None] | None = None,
     ) -> None:
         """`spoken` is told of every utterance the desk begins.
 
-        `held` says whether the room is surely still ours; while it is not, nothing is begun.
+        `held` says whether the room is surely still ours; while it is not, nothing is begun. `when_lost` is called when
+        `lost` is set.
         """
         self.room = room
         self.lost = asyncio.Event()
@@ -115,6 +117,7 @@ class Desk:
         self._watcher = watcher
         self._spoken = spoken
         self._held = held
+        self._when_lost = when_lost
         self._scheduler = Scheduler(opening=f"{self._guarded(self._words.opener, Verbatim().opener())} ")
         self._events: deque[tuple[SchedulerEvent | None, float]] = deque()
         self._handling = False
@@ -411,6 +414,8 @@ class Desk:
             log.warning("room %s: %s", self.room, error)
             self.lost.set()
             self._hush("lost")
+            if self._when_lost:
+                self._when_lost()
 
 
 def _printable(error: Exception) -> str:

@@ -13,20 +13,25 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from delivery.desk import Refuse
 from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
+from orchestration.agent import Agent
 from orchestration.asked import ROUTED, Asked, Stage, answering, current
 from orchestration.content import made_speakable
 from orchestration.event import RoomEvent
 from orchestration.fence import tell
 from orchestration.handoff import HandoffChain
 from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, TextContent
+from orchestration.inbox import Written
 from orchestration.models.model import Message, Role, TextDelta, ToolCall
 from orchestration.panel import UtteranceRole
 from orchestration.room import Room
+from orchestration.room_trouble import RoomClosingError
 from orchestration.routing import ALWAYS_PROCESS, ROUTED_TO
 from voice.channel import Channel, Utterance
 from voice.events import Turn
+from voice.exchange import APOLOGY
 
 if TYPE_CHECKING:
     from orchestration.runtime import Runtime
@@ -45,6 +50,11 @@ class Host(Protocol):
     room: Room
     written: bool
     """Its callers read; otherwise they hear."""
+
+    @property
+    def closing(self) -> bool:
+        """Nothing new is begun."""
+        ...
 
     @property
     def runtime(self) -> Runtime: ...
@@ -74,11 +84,24 @@ class Host(Protocol):
 class Reply:
     """A reply under way. `begun`: its first words are on their way to the ear; nothing can be folded in any more."""
 
-    asked: Asked
+    asked: Asked | None
+    """What it answers; None: that could not be found out, and it is an excuse."""
     turn: Turn
+    owed: bool
+    """The floor knows of the turn, and the channel apologises when the reply fails."""
     utterance: Utterance | None = None
     over: asyncio.Task[RoomEvent | None] | None = None
     begun: bool = False
+    failed: bool = False
+    refused: str = ""
+    """Why it was not written: a hook would not have it."""
+
+    async def told(self) -> RoomEvent | None:
+        """What came of it, as others are told; None: nothing, or the talk ended before."""
+        if self.over is None:
+            return None
+        await asyncio.wait([self.over])
+        return None if self.over.cancelled() else self.over.result()
 
 
 @dataclass(slots=True)
@@ -87,7 +110,7 @@ class _Words:
 
     agent: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    asked: Asked | None = None
+    reply: Reply | None = None
     sent: RoomEvent | None = None
     """What hooks made of it, if it was written."""
 
@@ -132,7 +155,7 @@ class Conversation:
     def carry(self, delivery: str) -> bool:
         """The reply for which the running tool was called carries this delivery. False: that reply is over."""
         reply = self._reply
-        if reply is None or reply.asked is not current():
+        if reply is None or reply.asked is None or reply.asked is not current():
             return False
         reply.asked.carried += (delivery,)
         return True
@@ -144,29 +167,68 @@ class Conversation:
 
     # -- replies
 
-    async def answer(self, turn: Turn, message: InboundMessage | None = None) -> tuple[RoomEvent | None, Reply | None]:
+    async def answer(self, turn: Turn, written: Written | None = None) -> tuple[RoomEvent | None, Reply | None]:
         """Set to work on the answer; turns are taken one after the other. Returns what was asked, and the reply.
 
-        None: it is not to be seen by anybody, or not answered.
+        None: it is not to be seen by anybody, or not answered. `written`: as what it came, if it was not heard. Raises
+        Refuse for a written one that a hook refuses, RoomClosingError when it came too late.
         """
         async with self._taking:
-            event = await self._host.admit(turn, message)
-            await self._make_way(turn)
-            if event is None:
-                self._channel.settle(turn)
-                return None, None
-            return event, self._answer(turn, event, heard=message is None)
+            try:
+                event = await self._let_in(turn, written)
+                await self._make_way(turn, written)
+                if written is not None and self._host.closing:
+                    raise RoomClosingError("the talk is ending")
+                if event is not None:
+                    return event, self._answer(turn, event, written)
+            except (Refuse, RoomClosingError):
+                raise
+            except Exception as error:  # whatever is broken in it, the talk goes on
+                log.exception("room %s: turn %s cannot be answered", self.room.id, turn.id)
+                return (written.event if written else None), self._excuse(turn, written, error)
+            self._channel.settle(turn)
+            return None, None
 
-    def _answer(self, turn: Turn, event: RoomEvent, *, heard: bool) -> Reply | None:
-        room = self.room
+    async def _let_in(self, turn: Turn, written: Written | None) -> RoomEvent | None:
+        """What the turn is in the room: it is asked once, also when the talk ends before it was answered."""
+        if written is None:
+            return await self._host.admit(turn, None)
+        if written.event is None and not self._host.closing:
+            event = await self._host.admit(turn, written.message)
+            if event is not None:
+                self._say_on(turn, event)
+            written.event = event
+        return written.event
+
+    def _say_on(self, turn: Turn, event: RoomEvent) -> None:
+        """A turn is in the room: who may see it does."""
         text = event.text if turn.confidence >= UNCLEAR else f"(unclear) {event.text}"
-        room.memory.add(Message(Role.USER, text))
+        seen = self._seen(event)
+        if len(seen) < len(self.room.agents):
+            for agent in seen:
+                self._memorise(Message(Role.USER, text), agent=agent)
+        else:
+            self._memorise(Message(Role.USER, text))
         self._host.tell(event)
+        for id in event.metadata.get(ALWAYS_PROCESS, ()):
+            if id in self.room.agents and self.room.agents[id] in seen:
+                self._host.oversee(id, event)
+
+    def _seen(self, event: RoomEvent) -> list[Agent]:
+        """The agents that see it."""
+        agents = list(self.room.agents.values())
+        source = self.room.channels.get(event.channel_id)
+        if source is None or source.visibility == "all":
+            return agents
+        return [agent for agent in agents if source.shown_to(agent.id, ChannelCategory.INTELLIGENCE)]
+
+    def _answer(self, turn: Turn, event: RoomEvent, written: Written | None) -> Reply | None:
+        room = self.room
+        if written is None:
+            self._say_on(turn, event)
         marks = event.metadata
         agent = room.agents.get(marks[ROUTED_TO] or "") if ROUTED_TO in marks else room.talker
-        for each in marks.get(ALWAYS_PROCESS, ()):
-            self._host.oversee(each, event)
-        if agent is None:
+        if agent is None or agent not in self._seen(event):
             self._channel.settle(turn)
             return None
         asked = Asked(
@@ -181,51 +243,83 @@ class Conversation:
             folded=self._folding,
         )
         self._folding = ()
-        reply = self._reply = Reply(asked, turn)
-        owed = turn if heard or self._host.written else None  # a written turn among voices is nothing the floor knows
-        reply.utterance = self._channel.say(self._words_of(reply), reply_to=owed)
-        self._words[reply.utterance.id] = _Words(agent.id, asked.metadata, asked)
-        self._host.noted(reply.utterance, "reply", ())
-        reply.over = self._group.create_task(self._follow(reply, reply.utterance))
+        reply = Reply(asked, turn, self._owed(written))
+        return self._say(reply, self._words_of(reply, asked), _Words(agent.id, asked.metadata, reply))
+
+    def _owed(self, written: Written | None) -> bool:
+        """A written turn among voices is nothing that the floor knows."""
+        return written is None or self._host.written
+
+    def _excuse(self, turn: Turn, written: Written | None, error: Exception) -> Reply:
+        """Say sorry to a turn for which no answer can be begun."""
+        reply = Reply(None, turn, self._owed(written))
+        return self._say(reply, self._failing(reply, error), _Words(SYSTEM, reply=reply))
+
+    async def _failing(self, reply: Reply, error: Exception) -> AsyncGenerator[str, None]:
+        """An answer that cannot be made."""
+        if not reply.owed:
+            reply.failed = True
+            yield APOLOGY
+            return
+        raise error
+
+    def _say(self, reply: Reply, text: AsyncIterator[str], words: _Words) -> Reply:
+        self._reply = reply
+        utterance = reply.utterance = self._channel.say(text, reply_to=reply.turn if reply.owed else None)
+        self._words[utterance.id] = words
+        self._host.noted(utterance, "reply", ())
+        reply.over = self._group.create_task(self._follow(reply, utterance))
         return reply
 
-    async def _make_way(self, turn: Turn) -> None:
+    async def _make_way(self, turn: Turn, written: Written | None) -> None:
         """A caller's new turn is answered instead of their old one, and after another caller's, unless that was cut.
 
         What was heard of the reply before is remembered first. What is written is answered one after the other.
         """
-        if self._reply and self._reply.turn.caller == turn.caller and not self._host.written:
+        if self._reply and self._reply.turn.caller == turn.caller and written is None:
             self.hush("superseded")
         if self._reply and self._reply.over:
             await asyncio.wait([self._reply.over])
 
-    async def _words_of(self, reply: Reply) -> AsyncGenerator[str, None]:
+    async def _words_of(self, reply: Reply, asked: Asked) -> AsyncGenerator[str, None]:
         """The answer, as it is made."""
-        asked = reply.asked
         answering(asked)
         try:
             async with aclosing((self.room.responder or ROUTED).respond(asked)) as pieces:
                 async for piece in pieces:
                     reply.begun = True
                     yield piece
-        except Exception:
+        except Exception as error:
+            reply.failed = True
             for delivery in asked.folded:  # an apology comes now, and nothing right after it
                 self._host.settle_carried(delivery, False)
-            raise
+            if reply.owed:
+                raise
+            log.error("room %s: no answer to %s: %s", self.room.id, reply.turn.id, error, exc_info=error)
+            yield f" {APOLOGY}" if reply.begun else APOLOGY
 
     def _late(self, agent: str, call: ToolCall, result: Message) -> None:
         """The reply was cut off while a tool ran: the agent is to know what it has done all the same."""
-        self.room.memory.add(Message(Role.ASSISTANT, "", (call,)), result, by=agent)
+        self._memorise(Message(Role.ASSISTANT, "", (call,)), result, by=agent)
 
     async def _follow(self, reply: Reply, utterance: Utterance) -> RoomEvent | None:
         asked = reply.asked
-        event = await self._remember(utterance, asked.stages)
-        asked.over = True
-        for delivery in asked.carried:
-            self._host.settle_carried(delivery, utterance.complete)
+        event = await self._remember(utterance, asked.stages if asked else ())
+        if asked is not None:
+            asked.over = True
+            for delivery in asked.carried:
+                self._host.settle_carried(delivery, utterance.complete and not reply.failed)
         if self._reply is reply:
             self._reply = None
         return event
+
+    def _memorise(self, *messages: Message, by: str | None = None, agent: Agent | None = None) -> None:
+        """Remember; `by`: only the agent that used a tool, `agent`: only that one."""
+        try:
+            memory = self.room.memory
+            memory.add(*messages, by=by) if agent is None else memory.of(agent).add(*messages)
+        except Exception:  # somebody's own memory provider
+            log.exception("room %s: what was said is not remembered", self.room.id)
 
     def _begin(
         self, utterance: Utterance, kind: UtteranceRole, words: _Words, deliveries: tuple[str, ...] = ()
@@ -239,11 +333,12 @@ class Conversation:
         """When it is over: the tools it used, then what was heard of it. Returns that, as others are told."""
         await utterance
         for stage in stages:
-            self.room.memory.add(*stage.used, by=stage.agent)
+            self._memorise(*stage.used, by=stage.agent)
         words = self._words.pop(utterance.id)
-        if heard := utterance.heard.strip():
+        heard = words.sent.text if words.sent else utterance.heard.strip()
+        if heard:
             cut = "" if utterance.complete else " (cut off here)"
-            self.room.memory.add(Message(Role.ASSISTANT, heard + cut))
+            self._memorise(Message(Role.ASSISTANT, heard + cut))
         event = words.sent or self._told(utterance, words, heard)
         if event:
             self._host.tell(event)
@@ -253,7 +348,8 @@ class Conversation:
         """What was said, as others are told; None: there is nothing in it."""
         if not (text := made_speakable(text)):
             return None
-        agent = words.asked.agent.id if words.asked and words.asked.agent else words.agent
+        asked = words.reply.asked if words.reply else None
+        agent = asked.agent.id if asked and asked.agent else words.agent
         known = agent in self.room.agents
         event = RoomEvent(
             id=utterance.id,
@@ -265,7 +361,8 @@ class Conversation:
             category=ChannelCategory.INTELLIGENCE if known else ChannelCategory.SYSTEM,
         )
         try:
-            return event.stamped({**words.metadata, "complete": utterance.interrupted_by is None})
+            whole = utterance.interrupted_by is None and not (words.reply and words.reply.failed)
+            return event.stamped({**words.metadata, "complete": whole})
         except ValueError as error:
             log.error("room %s: what is known beside %s is left out: %s", self.room.id, utterance.id, error)
             return event
@@ -277,6 +374,16 @@ class Conversation:
     def written(self, utterance: Utterance, event: RoomEvent) -> None:
         """It was written so."""
         self._words[utterance.id].sent = event
+
+    def refused(self, utterance: Utterance, why: str) -> None:
+        """A hook would not have it written."""
+        if reply := self._words[utterance.id].reply:
+            reply.refused = why
+
+    def asked_by(self, utterance: Utterance) -> Asked | None:
+        """What it answers, if it does."""
+        reply = self._words[utterance.id].reply
+        return reply.asked if reply else None
 
     # -- the desk's words
 
@@ -300,7 +407,7 @@ class Conversation:
         reply = self._reply
         if reply is None or (reply.utterance is not None and reply.utterance.done):
             self._folding += ids  # a turn has just ended; its reply is not being made yet
-        elif reply.begun:
+        elif reply.begun or reply.asked is None:
             return False
         else:
             reply.asked.folded += ids

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -14,8 +13,8 @@ from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory, InboundMessage, InboundResult
 from orchestration.parts import Parts
 from orchestration.room import Room
-from orchestration.rooms import RoomElsewhereError, RoomError
-from orchestration.session import RoomClosingError, Session
+from orchestration.room_trouble import RoomElsewhereError, RoomError
+from orchestration.session import Session
 from orchestration.strategies.orchestration import Orchestration, known_orchestration
 from orchestration.text_channel import Binding, TextChannel
 from voice.leg import Leg
@@ -120,19 +119,25 @@ class Hosting(Parts):
         """Have a channel in the room over which people or programs write and read; see `Binding` for the rest.
 
         A room in which somebody reads begins its talk: what is owed is written to them. Raises TypeError and ValueError
-        naming what is wrong, RoomError when there is no such room.
+        naming what is wrong, RoomError when there is no such room or its talk cannot begin; the channel is not there
+        then.
         """
         if not isinstance(channel, TextChannel):
             raise TypeError(f"channel: {channel!r:.60} is no TextChannel; agents come by attach_agent")
         room = self.room(valid_name(room_id, "room_id"))
         binding = Binding(channel, known(ChannelCategory, "category", category), visibility, dict(metadata or {}))
         self._rooms.bind(room, binding)
-        session = self._rooms.session(room.id)
-        if session is None and binding.reads:
-            with suppress(RoomElsewhereError):  # callers there are told by the process that has the room
-                session = await self._rooms.enter(room.id, written=True)
-        if session is not None:
-            session.read_by(binding)
+        if binding.reads:
+            try:
+                session = await self._rooms.enter_written(room)
+            except RoomElsewhereError:
+                return binding  # callers there are told by the process that has the room
+            except BaseException:
+                if room.channels.get(binding.id) is binding:
+                    self._rooms.unbind(room, binding.id)
+                raise
+            if room.channels.get(binding.id) is binding:
+                session.read_by(binding)
         return binding
 
     async def detach_channel(self, room_id: str, channel_id: str) -> None:
@@ -143,8 +148,8 @@ class Hosting(Parts):
         """Somebody wrote: have it answered; returns when the answer was handed on. Cancelling takes nothing back.
 
         `room_id` is needed when its channel is in several rooms. Raises TypeError for what is no message, RoomError
-        when the channel is in no room, or the room was closed meanwhile, RoomElsewhereError when another process has
-        the room.
+        when the channel is in no room, or the room was closed meanwhile, TooManyMessagesError when so many wait there
+        that this one is not taken, RoomElsewhereError when another process has the room.
         """
         if not isinstance(message, InboundMessage):
             raise TypeError(f"message: {type(message).__name__} is no message; give an InboundMessage")
@@ -155,11 +160,7 @@ class Hosting(Parts):
             raise RoomError(f"channel_id: {message.channel_id!r} is not in room {room.id!r}; attach_channel it")
         if binding.category is not ChannelCategory.TRANSPORT:
             raise RoomError(f"channel_id: {message.channel_id!r} only looks on in room {room.id!r}")
-        session = await self._rooms.enter(room.id, written=True)
-        try:
-            return await session.take(message, binding)
-        except RoomClosingError as error:
-            raise RoomError(str(error)) from None
+        return await self._rooms.inbox.take(room, message)
 
     def _room_of(self, channel_id: str, room_id: str | None) -> str:
         if room_id is not None:

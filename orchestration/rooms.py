@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
 from delivery.ledger import RoomHeldError
+from orchestration.inbox import Inbox
 from orchestration.room import Room
+from orchestration.room_trouble import RoomElsewhereError, RoomError, TooManyRoomsError
 from orchestration.session import Session
 from orchestration.store.trouble import StoreError
 from orchestration.text_channel import Binding
@@ -20,10 +22,14 @@ from voice.leg import Leg
 if TYPE_CHECKING:
     from orchestration.runtime import Runtime
 
+__all__ = ["ChannelFactory", "LiveChannel", "RoomElsewhereError", "RoomError", "Rooms", "TooManyRoomsError"]
+
 log = logging.getLogger("sottovoce.rooms")
 
 MAX_ROOMS = 10_000
 """Most rooms in one process."""
+AGAIN = 5.0
+"""Seconds until a talk that broke off begins again, where somebody reads: something is owed to them perhaps."""
 LAST_WORDS = 15.0
 """Seconds that rooms may take to close; one that takes longer (its ledger is away) is broken off."""
 
@@ -39,23 +45,6 @@ class LiveChannel(Channel, Protocol):
 ChannelFactory = Callable[[Room], AbstractAsyncContextManager[LiveChannel]]
 
 
-class RoomError(Exception):
-    """A room cannot be used; the message says why and what to do."""
-
-
-class TooManyRoomsError(RoomError):
-    """There are as many rooms as one process may have."""
-
-
-class RoomElsewhereError(RoomError):
-    """Another process has the room, and its callers: send them to `address` (None: they cannot be sent there)."""
-
-    def __init__(self, room: str, address: str | None) -> None:
-        super().__init__(f"room {room!r} is open in another process" + (f": go to {address}" if address else ""))
-        self.room = room
-        self.address = address
-
-
 class Rooms:
     """A runtime's rooms by name. `open` gives their talks a task group to live in and channels to talk over."""
 
@@ -69,12 +58,14 @@ class Rooms:
         self._closing = False
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """One a name: to make a room may take long, and may make others."""
+        self.inbox = Inbox(self)
         self._group: asyncio.TaskGroup
         self._channels: ChannelFactory
 
     def open(self, group: asyncio.TaskGroup, channels: ChannelFactory) -> None:
         """Talks can begin."""
         self._group, self._channels, self._closing = group, channels, False
+        self.inbox.open(group)
 
     async def aclose(self) -> None:
         """End all talks, and wait for them."""
@@ -86,6 +77,7 @@ class Rooms:
             for talk in late:
                 log.error("%s did not close within %g s and is broken off", talk.get_name(), LAST_WORDS)
                 talk.cancel()
+        self.inbox.close()
 
     @property
     def names(self) -> frozenset[str]:
@@ -145,32 +137,61 @@ class Rooms:
             self._unbind(room, channel)
 
     async def close(self, name: str) -> None:
-        """End a room, its talk, and its conversation."""
-        room = self._rooms.get(name)
-        if room is not None:
-            self._gone(room)
-        if session := self._sessions.get(name):
-            session.close()
-            await session.closed.wait()
-        if room is not None:
-            await self._runtime.store.forget(name)
+        """End a room, its talk, and its conversation; also when who asked for it is gone before that is done."""
+        ending = self._group.create_task(self._end(name), name=f"end of room {name}")
+        await asyncio.wait([ending])
+        if error := None if ending.cancelled() else ending.result():
+            raise error
 
-    async def enter(self, name: str, *, written: bool = False) -> Session:
-        """A room's live talk; begun if there is none. Voices take the room over from those who write.
+    async def _end(self, name: str) -> Exception | None:
+        """Why nothing kept of it could be deleted, if it could not."""
+        async with self._lock(name):
+            room = self._rooms.get(name)
+            if room is not None:
+                self._gone(room)
+            if session := self._sessions.get(name):
+                session.close()
+                await session.closed.wait()
+            try:
+                if room is not None:
+                    await self._runtime.store.forget(name)
+            except Exception as error:
+                return error
+        return None
+
+    async def enter(self, name: str) -> Session:
+        """A room's live talk, begun if there is none. Voices take the room over from those who write.
 
         Raises RoomError when it cannot be, RoomElsewhereError when another process has it.
         """
         while True:
             room = await self.get(name)
             self._runtime.check_open()
-            session = self._sessions.get(name) or self._begin(room, written=written)
-            if session.written and not written:
+            session = self._sessions.get(name) or self._begin(room, written=False)
+            if session.written:
                 session.close()
-            if not session.closing:
-                await asyncio.shield(session.opened)
-            if not session.closing:
+            if await self._opened(session):
                 return session
+
+    async def enter_written(self, room: Room) -> Session:
+        """The live talk of a room for those who write; begun if there is none. Raises like `enter`, and RoomError when
+        the room was closed."""
+        while True:
+            self._runtime.check_open()
+            if self._rooms.get(room.id) is not room:
+                raise RoomError(f"room {room.id!r} was closed")
+            session = self._sessions.get(room.id) or self._begin(room, written=True)
+            if await self._opened(session):
+                return session
+
+    async def _opened(self, session: Session) -> bool:
+        """Whether it can be entered, once that is known. False: it is over."""
+        if not session.closing:
+            await asyncio.shield(session.opened)
+        if session.closing:
             await session.closed.wait()
+            return False
+        return True
 
     # -- channels of those who write
 
@@ -209,15 +230,15 @@ class Rooms:
     async def _run(self, session: Session) -> None:
         room = session.room
         why = RoomError(f"room {room.id!r} cannot be opened: it was closed")
-        orderly = False
+        broken = False
         try:
             await session.run()
-            orderly = True
             if room.passing:
                 await self._forget(room)
         except RoomHeldError as held:
             why = RoomElsewhereError(room.id, held.holder.address)
         except Exception as error:
+            broken = True
             log.exception("room %s: its talk broke off", room.id)
             why = RoomError(f"room {room.id!r} cannot be opened: {_first(error)}")
         finally:
@@ -226,9 +247,16 @@ class Rooms:
             if room.passing:
                 self._gone(room)
             session.closed.set()
-        readers = any(binding.reads for binding in room.channels.values())
-        if orderly and readers and not session.written and not self._closing and self._rooms.get(room.id) is room:
-            self._begin(room, written=True)  # who reads is told what is still owed
+        if broken:
+            asyncio.get_running_loop().call_later(AGAIN, self._begin_for_readers, room)
+        elif not session.written:
+            self._begin_for_readers(room)
+
+    def _begin_for_readers(self, room: Room) -> None:
+        """Who reads in a room where nobody talks any more is told what is still owed."""
+        there = not self._closing and self._rooms.get(room.id) is room and room.id not in self._sessions
+        if there and any(binding.reads for binding in room.channels.values()):
+            self._begin(room, written=True)
 
     async def _forget(self, room: Room) -> None:
         """The conversation of a room that goes with its talk is over: the next callers are others."""

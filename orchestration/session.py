@@ -7,19 +7,21 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from delivery.desk import Desk, Refuse
 from delivery.ledger import Delivery, Status
 from delivery.message import Message
 from delivery.signals import Settled
+from orchestration.broadcast import Undelivered
 from orchestration.conversation import Conversation
 from orchestration.event import RoomEvent
 from orchestration.hooks import HookTrigger
 from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, InboundResult, TextContent
+from orchestration.inbox import Written
 from orchestration.oversight import Oversight
 from orchestration.panel import Panel, UtteranceRole
 from orchestration.room import Room
+from orchestration.room_trouble import RoomClosingError
 from orchestration.tasks import TaskNews
 from orchestration.text_channel import Binding
 from voice.channel import Caller, Utterance
@@ -48,10 +50,6 @@ class _Over(Exception):  # noqa: N818 - it is an end, not an error
     """The talk is over."""
 
 
-class RoomClosingError(Exception):
-    """The talk ended before something was done."""
-
-
 class Session:
     """`run` is its life; `opened` is done when callers can come in, `closed` set when it is over.
 
@@ -72,7 +70,8 @@ class Session:
         self._channels: Callable[[Room], AbstractAsyncContextManager[LiveChannel | WrittenChannel]]
         self._channels = channels or self._writing
         self._senders: dict[str, str] = {}
-        """By which channel somebody wrote last."""
+        """By which channel somebody wrote last who reads there, too."""
+        self._answering = 0
         self._close = asyncio.Event()
         self._live = False
         self._group: asyncio.TaskGroup
@@ -136,12 +135,13 @@ class Session:
             watcher=self._show_delivery,
             spoken=self._spoken,
             held=self.runtime.presence.held,
+            when_lost=self.close,
         )
         stop_listening = self.channel.listen(self._hear)
         async with desk as self.desk:
-            talk = self._group.create_task(self.conversation.run())
-            lost = self._group.create_task(self.desk.lost.wait())
-            close = self._group.create_task(self._close.wait())
+            if not self.written:
+                talk = self._group.create_task(self.conversation.run(), name="talk")
+                talk.add_done_callback(lambda _: self.close())
             self._live = True
             for running in self.runtime.tasks.running(self.room.id):
                 self.show_task(TaskNews(running.task, "", running.label, running.status))
@@ -149,9 +149,7 @@ class Session:
                 self.read_by(binding)
             self._watch_empty()
             self.opened.set_result(None)
-            talk.add_done_callback(lambda _: self.close())
-            await asyncio.wait([lost, close], return_when=asyncio.FIRST_COMPLETED)
-            self.close()
+            await self._close.wait()
             self.conversation.hush("hang_up")
         stop_listening()
 
@@ -194,36 +192,39 @@ class Session:
             raise broken[0]
         return True
 
-    async def take(self, message: InboundMessage, binding: Binding) -> InboundResult:
-        """Have a message answered; returns when it was. Being cancelled does not take it back.
-
-        Raises RoomClosingError when the talk ends before it was.
-        """
-        now = self._loop.time()
-        turn = Turn(f"message-{uuid4().hex[:12]}", message.sender_id, message.content.body, now, now)
-        self._senders.pop(message.sender_id, None)
-        self._senders[message.sender_id] = message.channel_id
-        if isinstance(self.channel, WrittenChannel):
-            if binding.reads:
-                self.channel.enter(Caller(message.sender_id, message.sender_id))
-            self.channel.take(turn)
-        if len(self._senders) > MAX_SENDERS:
-            self._forget_sender(next(iter(self._senders)))
-        self._watch_empty()
-        answering = self._group.create_task(self._answered(turn, message), name=f"answer to {turn.id}")
-        await asyncio.wait([answering])
-        self._watch_empty()
-        if answering.cancelled():
-            raise RoomClosingError(f"room {self.room.id!r} was closed before message {turn.id} was answered")
-        return answering.result()
-
-    async def _answered(self, turn: Turn, message: InboundMessage) -> InboundResult:
+    async def take(self, written: Written) -> InboundResult:
+        """Have a message answered; returns when it was. Raises RoomClosingError when the talk ends before."""
+        message, turn = written.message, written.turn
+        self._answering += 1
         try:
-            event, reply = await self.conversation.answer(turn, message)
-            said = await reply.over if reply and reply.over else None
+            binding = self.room.channels.get(message.channel_id)
+            if isinstance(self.channel, WrittenChannel):
+                if binding is not None and binding.reads:
+                    self._reads_by(turn.caller, binding)
+                self.channel.take(turn)
+            event, reply = await self.conversation.answer(turn, written)
+            said = await reply.told() if reply else None
         except Refuse as refusal:
             return InboundResult(None, None, str(refusal))
-        return InboundResult(event, said)
+        finally:
+            self._answering -= 1
+            if not self._answering:
+                self._watch_empty()
+        if reply is None or said is not None or reply.refused:
+            return InboundResult(event, said, reply.refused if reply else "")
+        if self.closing:
+            raise RoomClosingError(f"room {self.room.id!r} was closed before message {turn.id} was answered")
+        return InboundResult(event, None)
+
+    def _reads_by(self, sender: str, binding: Binding) -> None:
+        """Who wrote over a channel that reads too is reached by it from now on."""
+        if not isinstance(self.channel, WrittenChannel):
+            return
+        self.channel.enter(Caller(sender, sender))
+        self._senders.pop(sender, None)
+        self._senders[sender] = binding.id
+        if len(self._senders) > MAX_SENDERS:
+            self._forget_sender(next(iter(self._senders)))
 
     def read_by(self, binding: Binding) -> None:
         """Somebody is at the other end of this channel."""
@@ -240,7 +241,8 @@ class Session:
 
     def _forget_sender(self, sender: str) -> None:
         self._senders.pop(sender, None)
-        if isinstance(self.channel, WrittenChannel):
+        binding = self.room.channels.get(sender)
+        if isinstance(self.channel, WrittenChannel) and not (binding and binding.reads):  # a channel has that name too
             self.channel.leave(sender)
 
     def carry(self, delivery: str) -> bool:
@@ -254,11 +256,17 @@ class Session:
         """Close when nobody has been here for a while."""
         if self._empty:
             self._empty.cancel()
-        if not self.closing:
+            self._empty = None
+        if not self.closing and self._deserted:
             self._empty = self._loop.call_later(LINGER, self._close_if_empty)
 
+    @property
+    def _deserted(self) -> bool:
+        """Nobody is here, and nobody's message is being answered."""
+        return not self._legs and not self.channel.callers and not self._answering
+
     def _close_if_empty(self) -> None:
-        if not self._legs and not self.channel.callers:
+        if self._deserted:
             self.close()
 
     # -- seams to the runtime's hooks
@@ -302,14 +310,33 @@ class Session:
         self._oversight.see(agent, event)
 
     async def _write(self, utterance: WrittenUtterance) -> None:
-        """Have what is said to those who read it. Raises when nobody got it."""
+        """Have what is said to those who read it. Raises when nobody got it, or a hook refuses it."""
         event = self.conversation.writing(utterance)
         if event is None:
             return
-        event = await self.runtime.broadcast.before(event)
-        to = utterance.to and self._senders.get(utterance.to, utterance.to)
-        await self.runtime.broadcast.send(self.room, event, to)
+        try:
+            event = await self.runtime.broadcast.before(event)
+        except Refuse as refusal:
+            self.conversation.refused(utterance, str(refusal) or "refused")
+            raise
+        try:
+            await self.runtime.broadcast.send(self.room, event, self._way_to(utterance.to))
+        except Undelivered:
+            if not self._fetched(utterance):
+                raise
         self.conversation.written(utterance, event)
+
+    def _way_to(self, reader: str | None) -> str | None:
+        """The channel by which somebody reads. A channel's own id is its own, whoever calls themselves so."""
+        if reader is None or reader in self.room.channels:
+            return reader
+        return self._senders.get(reader, reader)
+
+    def _fetched(self, utterance: WrittenUtterance) -> bool:
+        """It answers somebody whose channel only brings messages: they get it from `process_inbound`."""
+        asked = self.conversation.asked_by(utterance)
+        binding = self.room.channels.get(asked.event.channel_id) if asked else None
+        return binding is not None and binding.channel.send is None
 
     def _writing(self, room: Room) -> AbstractAsyncContextManager[WrittenChannel]:
         return WrittenChannel(self._write)
@@ -355,6 +382,10 @@ class Session:
             log.exception("room %s: a page could not be shown %s", self.room.id, kind)
 
     def _hear(self, event: Event | FloorChanged, at: float) -> None:
+        if self.written:
+            if isinstance(event, Left):
+                self._watch_empty()
+            return
         self.panel.event(event, at)
         match event:
             case SpeakingHeard(id, _) | SpeakingEnded(id, _):
@@ -368,6 +399,8 @@ class Session:
 
     def noted(self, utterance: Utterance, kind: UtteranceRole, deliveries: tuple[str, ...]) -> None:
         """An utterance begins, with these deliveries in it."""
+        if self.written:
+            return  # nobody sees a page here
         self._utterances[utterance.id] = (utterance, kind, deliveries)
         self._show_utterance(utterance.id)
 
@@ -380,6 +413,8 @@ class Session:
 
     def show_task(self, news: TaskNews) -> None:
         """A task of this room got on."""
+        if self.written:
+            return
         id = f"{news.task.id}/{news.part}" if news.part else news.task.id
         self.panel.task(
             id,
@@ -391,6 +426,8 @@ class Session:
         )
 
     def _show_delivery(self, delivery: Delivery, status: Status, reason: str, heard: int) -> None:
+        if self.written:
+            return
         self.panel.delivery(
             delivery.id,
             str(delivery.metadata.get("input", "")),

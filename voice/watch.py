@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from voice.alarm import Alarm
 from voice.channel import Listener
@@ -13,6 +14,16 @@ from voice.events import Event
 from voice.floor import Floor, FloorAction, FloorChanged, FloorTimes, FloorView
 
 log = logging.getLogger("sottovoce.channel")
+
+
+class Machine(Protocol):
+    """A floor: `voice.floor.Floor`, or one that is used like it."""
+
+    @property
+    def view(self) -> FloorView: ...
+    def deadline(self) -> float | None: ...
+    def handle(self, event: Event, now: float) -> list[FloorAction]: ...
+    def expire(self, now: float) -> list[FloorAction]: ...
 
 
 class Watch:
@@ -28,9 +39,10 @@ class Watch:
         follow: Callable[[FloorAction], None],
         *,
         owns_turns: bool = False,
+        floor: Machine | None = None,
     ) -> None:
-        """`react` is given the event and the floor as it was before it. `owns_turns`: see `Floor`."""
-        self._floor = Floor(times, owns_turns)
+        """`react` is given the event and the floor as it was before it. `owns_turns`: see `Floor`; `floor`: another."""
+        self._floor: Machine = floor or Floor(times, owns_turns)
         self._react = react
         self._follow = follow
         self._loop = asyncio.get_running_loop()

@@ -23,24 +23,20 @@ from voice.events import (
     SpeakingEnded,
     SpeakingHeard,
     SpeakingPlanned,
-    SpeakingScheduled,
     SpeakingStarted,
     Turn,
     TurnEnded,
 )
 from voice.exchange import APOLOGY, random_id
-from voice.floor import FloorAction, FloorTimes, FloorView, PlayoutUnconfirmed, ReplyOverdue
+from voice.floor import FloorAction, FloorTimes, FloorView, ReplyOverdue
 from voice.watch import Watch
+from voice.written_floor import REPLY, WrittenFloor
 
 log = logging.getLogger("sottovoce.channel")
 
-PATIENCE = 30.0
-"""Seconds that it may take until a message is with those who are to read it."""
-TIMES = FloorTimes(question=0.0, reply=330.0)
-"""A reader waits longer than a listener: as long as work that is done inline may take, and a little more."""
-
 Sent = Callable[["WrittenUtterance"], Awaitable[None]]
-"""Hands on what is said; returns when it is with those who are to read it, raises when it is not."""
+"""Hands on what is said; returns when it is with those who are to read it, raises when it is not. It must come to an
+end by itself: what is said next waits for it."""
 
 
 class WrittenUtterance:
@@ -94,6 +90,11 @@ class WrittenUtterance:
 
     # -- for the channel
 
+    @property
+    def made(self) -> bool:
+        """There is all of its text already."""
+        return isinstance(self._source, str)
+
     async def gather(self) -> None:
         """Have all of its text. Raises what its making raises; what came before stays."""
         if isinstance(self._source, str):
@@ -133,10 +134,10 @@ class WrittenChannel:
 
     capabilities = Capabilities()
 
-    def __init__(self, send: Sent, *, times: FloorTimes = TIMES, apology: str = APOLOGY) -> None:
-        """`apology` is said when a reply fails or does not come in time ("": nothing is)."""
+    def __init__(self, send: Sent, *, reply: float = REPLY, apology: str = APOLOGY) -> None:
+        """`apology` is said when a reply fails or does not come within `reply` seconds ("": nothing is)."""
         self._send = send
-        self._times = times
+        self._reply = reply
         self._apology = apology
         self._callers: dict[str, Caller] = {}
         self._waiting: deque[WrittenUtterance] = deque()
@@ -152,7 +153,7 @@ class WrittenChannel:
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
-        self._watch = Watch(self._times, lambda event, before: None, self._follow)
+        self._watch = Watch(FloorTimes(), _unmoved, self._follow, floor=WrittenFloor(self._reply))
         return self
 
     async def __aexit__(
@@ -162,8 +163,9 @@ class WrittenChannel:
         while self._waiting:
             self._waiting[0].cut("hang_up")
             self._over(self._waiting.popleft(), sent=False)
-        if self._saying:
-            self._saying.cancel()
+        for task in (self._saying, self._gathering):
+            if task:
+                task.cancel()
         self._watch.close()
         if not isinstance(error, asyncio.CancelledError):
             kind = error = trace = None  # the group would wrap what is raised inside `async with` in a group of its own
@@ -273,31 +275,40 @@ class WrittenChannel:
 
     async def _say(self, utterance: WrittenUtterance) -> bool:
         """Whether it was sent, as far as it was made."""
-        self._gathering = self._group.create_task(self._gather(utterance), name=f"making {utterance.id}")
-        await asyncio.wait([self._gathering])
-        self._gathering = None
+        if not utterance.made:
+            await self._make(utterance)
         if utterance.stopped or not utterance.text.strip():
             return not utterance.stopped
         self._watch.feed(SpeakingStarted(utterance.id))
         utterance.started = self._loop.time()
-        self._watch.feed(SpeakingScheduled(utterance.id, utterance.started + PATIENCE))
         try:
-            async with asyncio.timeout(PATIENCE):
-                await self._send(utterance)
-        except Exception as error:
-            log.error("utterance %s was not sent: %s", utterance.id, str(error) or type(error).__name__)
+            await self._send(utterance)
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _cancelled_here():
+                raise
+            log.warning("utterance %s was not sent: %s", utterance.id, str(error) or type(error).__name__)
             return False
         utterance.ended = self._loop.time()
         self._watch.feed(SpeakingHeard(utterance.id, len(utterance.text)))
         return True
 
+    async def _make(self, utterance: WrittenUtterance) -> None:
+        """Have all of its text, in a task that can be broken off. If that fails an excuse is its end."""
+        making = self._gathering = self._group.create_task(self._gather(utterance), name=f"making {utterance.id}")
+        await asyncio.wait([making])
+        self._gathering = None
+        if making.cancelled() and not utterance.stopped:
+            utterance.fail(self._excuse(utterance))
+
     async def _gather(self, utterance: WrittenUtterance) -> None:
-        """Have all of its text. If that fails an excuse is its end."""
         try:
             await utterance.gather()
         except Exception as error:
             log.error("utterance %s cannot be made: %s", utterance.id, error, exc_info=error)
-            utterance.fail(self._apology if utterance.reply_to else "")
+            utterance.fail(self._excuse(utterance))
+
+    def _excuse(self, utterance: WrittenUtterance) -> str:
+        return self._apology if utterance.reply_to else ""
 
     def _over(self, utterance: WrittenUtterance, *, sent: bool) -> None:
         utterance.finish(sent=sent)
@@ -308,11 +319,19 @@ class WrittenChannel:
             self._watch.feed(ReplySettled(utterance.reply_to.id))
 
     def _follow(self, action: FloorAction) -> None:
-        match action:
-            case ReplyOverdue(turn):
-                log.warning("no reply to turn %s came in time", turn.id)
-                self._watch.feed(ReplySettled(turn.id))
-            case PlayoutUnconfirmed(id):
-                log.warning("utterance %s is not with its readers yet", id)
-            case _:
-                pass
+        if not isinstance(action, ReplyOverdue):
+            return
+        log.warning("no reply to turn %s came in time", action.turn.id)
+        current = self._current
+        if current is not None and current.reply_to == action.turn and self._gathering:
+            self._gathering.cancel()
+
+
+def _unmoved(event: Event, before: FloorView) -> None:
+    """A written channel does nothing by itself."""
+
+
+def _cancelled_here() -> bool:
+    """Whether it is the running task that is cancelled, and not something it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
