@@ -279,7 +279,9 @@ class HandoffRules:
         timestamp: datetime | None,
     ) -> Handoff:
         note = HandoffNote(by, target, request.reason, request.summary, request.channel_escalation.value)
-        after = state.transition(phase, target, request.reason, context={NOTE: note.written()}, timestamp=timestamp)
+        # Who answers by a rule or by default has the conversation too; a human can only be given what somebody had.
+        held = state if state.active_agent_id or state.with_human else replace(state, active_agent_id=by)
+        after = held.transition(phase, target, request.reason, context={NOTE: note.written()}, timestamp=timestamp)
         return Handoff(
             state=after,
             chain=replace(chain, passed=(*chain.passed, by)),

@@ -74,6 +74,11 @@ class HookEvent:
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def content(self) -> TextContent:
+        """The text, as events in a room have it. Raises ValueError when there is none."""
+        return TextContent(self.text)
+
 
 Seen = TypeVar("Seen", HookEvent, RoomEvent)
 
