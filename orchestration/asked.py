@@ -167,7 +167,7 @@ class Routed:
                     mute = mute and not piece.strip()
                     yield f"{apart}{piece}"
                     apart = ""
-            agent, apart = asked.successor, " "
+            agent, apart = asked.successor, "" if mute else " "
         if mute and asked.given_away:
             yield PASSED_ON
 
