@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from orchestration.agent import Agent
+from orchestration.content import readable
+from orchestration.identity import valid_name
+from orchestration.parts import listed
 from orchestration.strategies.orchestration import Orchestration
+from orchestration.strategies.shared import Shared
+from orchestration.strategies.supervised import REFINE, Supervised, Team
 from orchestration.strategies.task_tools import delegate_tool, task_tools
 from orchestration.workers.fan_out import FanOut, different
 from orchestration.workers.fan_out import Sequence as InSequence
@@ -18,13 +23,30 @@ if TYPE_CHECKING:
 
 DELEGATION_MESSAGE = "I'm on it. My colleagues are looking into that; I will tell you what they find."
 
+_ELSEWHERE = {"delivery_strategy": "; it is called 'delivery' here, and is the Runtime's"}
+
 
 class Supervisor(Orchestration):
-    """`supervisor` talks; `workers` (agents, or coroutine functions made workers) run in the background.
+    """`supervisor` talks; `workers` (agents, or coroutine functions made workers) work. No worker talks with a caller.
 
-    `strategy` "parallel" or "sequential" gives it one tool, `delegate_workers`; None gives it one tool a worker,
-    `delegate_to_<id>`. In every case it can tell how tasks are getting on, cancel them, and recall what was found.
-    `delegation_message` is what the model is told to say when work begins.
+    With `auto_delegate` the house decides the flow. Where answers are read, every message is worked on while its answer
+    waits: the supervisor says what is to be worked on (pass 1, which nobody hears; `refine_task=False` leaves it out,
+    `refine_instruction` replaces what it is asked), the workers do it, the supervisor presents what they found (pass
+    2). Where answers are heard, the supervisor talks, and has the tool `delegate_workers`, which begins work in the
+    background: nobody wants a run for each utterance.
+
+    Without it the supervisor's model decides, by `delegate_workers`, or (without a `strategy`) by a tool for each
+    worker, `delegate_to_<id>`. `strategy` "sequential" hands each worker what the one before made; "parallel" (also
+    None with `auto_delegate`) gives all of them the same.
+
+    `async_delivery` says whether work is done in the background (True), its result delivered when it is quiet, or while
+    the answer waits (False); None: in the background where answers are heard, otherwise not. `wait_for_result` says the
+    same the other way round; with `auto_delegate` the first counts more, without it the second.
+
+    `delegation_message` is what the caller hears when work begins in the background and the model says nothing after
+    it; the model is told it, too ("": nothing is said then). `share_channels` are ids of the room's channels that see
+    what workers say and do. In every case the supervisor can tell how work is getting on, cancel it, and recall what
+    was found.
     """
 
     def __init__(
@@ -33,57 +55,102 @@ class Supervisor(Orchestration):
         workers: Sequence[Agent | Worker],
         *,
         strategy: Literal["parallel", "sequential"] | None = None,
+        auto_delegate: bool = False,
+        async_delivery: bool | None = None,
+        refine_task: bool = True,
+        refine_instruction: str | None = None,
         delegation_message: str = DELEGATION_MESSAGE,
+        wait_for_result: bool | None = None,
+        share_channels: Sequence[str] | None = None,
+        **unknown: Any,
     ) -> None:
-        """Raises ValueError for an empty list of workers, two of one id, or an unknown strategy.
-
-        Raises TypeError for what is no agent and no worker.
-        """
+        """Raises ValueError for an empty list of workers, two of one id, an unknown strategy, and texts that are none;
+        TypeError for what is no agent, no worker, no list or no choice, and for unknown arguments."""
+        for name in unknown:
+            raise TypeError(f"Supervisor got an unknown argument {name!r}{_ELSEWHERE.get(name, '')}")
         if not isinstance(supervisor, Agent):
             raise TypeError(f"supervisor: {supervisor!r} is no Agent")
         self.supervisor = supervisor
-        self.delegation_message = delegation_message
-        team = [as_worker(w) for w in workers]
-        different(team)
-        if supervisor.id in (w.id for w in team):
-            raise ValueError(f"workers: the id {supervisor.id!r} is the supervisor's; ids must differ")
-        self._workers: list[Worker]
-        match strategy:
-            case "parallel":
-                self._workers = [FanOut(f"{supervisor.id}.workers", team, _names(team))]
-            case "sequential":
-                self._workers = [InSequence(f"{supervisor.id}.workers", team, _names(team))]
-            case None:
-                self._workers = team
-            case _:
-                raise ValueError(f"strategy: {strategy!r} is not known; use 'parallel', 'sequential' or None")
-        self._tools = ["delegate_workers"] if strategy else [_tool_name(w) for w in team]
+        self.delegation_message = delegation_message and readable(delegation_message, "delegation_message")
+        self.share_channels = tuple(valid_name(id, "share_channels") for id in _ids(share_channels))
+        for field, value in (("auto_delegate", auto_delegate), ("refine_task", refine_task)):
+            _choice(field, value, (True, False))
+        for field, choice in (("async_delivery", async_delivery), ("wait_for_result", wait_for_result)):
+            _choice(field, choice, (True, False, None))
+        background = None if wait_for_result is None else not wait_for_result
+        first, second = (async_delivery, background) if auto_delegate else (background, async_delivery)
+        self._asynchronous = second if first is None else first
+        team = _team(supervisor, workers)
+        how = "parallel" if auto_delegate and strategy is None else strategy
+        one = _together(f"{supervisor.id}.workers", team, how)
+        self._workers = [one] if one else team
+        self._tools = ["delegate_workers"] if one else [_tool_name(w) for w in team]
         if len(set(self._tools)) < len(self._tools):
             raise ValueError(f"workers: two of the tools {', '.join(self._tools)} have one name; choose other ids")
+        instruction = REFINE if refine_instruction is None else readable(refine_instruction, "refine_instruction")
+        self._team = Team(one, self._asynchronous, refine_task, instruction) if auto_delegate and one else None
 
     def agents(self) -> Sequence[Agent]:
         """Only the supervisor talks."""
         return [self.supervisor]
 
     def workers(self) -> Sequence[Worker]:
-        """What its tools start."""
+        """Those that are set to work."""
         return self._workers
 
     async def install(self, runtime: Runtime, room_id: str) -> None:
-        """The supervisor talks, and gets its delegation and task tools."""
-        room = runtime.room(room_id)
-        room.talker = self.supervisor
-        delegating = (
-            delegate_tool(runtime, room_id, worker, name, self.delegation_message)
+        """The supervisor gets its delegation and task tools, and a hand in its answers."""
+        room, agent = runtime.room(room_id), self.supervisor
+        room.attach(agent)
+        shared = Shared(room, self.share_channels)
+        inline = None if self._asynchronous is None else not self._asynchronous
+        delegating = [
+            delegate_tool(runtime, room_id, worker, name, self.delegation_message, inline=inline, share_channels=shared)
             for worker, name in zip(self._workers, self._tools, strict=True)
-        )
-        room.equip(*delegating, *task_tools(runtime, room_id))
+        ]
+        room.equip(*delegating, *task_tools(runtime, room_id), agent=agent.id)
+        room.responder = Supervised(agent, frozenset(self._tools), shared, team=self._team, others=room.responder)
+
+
+def _team(supervisor: Agent, workers: Sequence[Agent | Worker]) -> list[Worker]:
+    """The workers. Raises ValueError, TypeError."""
+    if not isinstance(workers, list | tuple):
+        raise TypeError(f"workers: {workers!r:.60} is no list; give a list of agents and workers")
+    team = [as_worker(w) for w in workers]
+    different(team)
+    if supervisor.id in (w.id for w in team):
+        raise ValueError(f"workers: the id {supervisor.id!r} is the supervisor's; ids must differ")
+    return team
+
+
+def _together(id: str, team: Sequence[Worker], strategy: object) -> Worker | None:
+    """All of them as one worker; None: each is one of its own. Raises ValueError."""
+    names = " and ".join(w.label for w in team)
+    match strategy:
+        case "parallel":
+            return FanOut(id, team, names)
+        case "sequential":
+            return InSequence(id, team, names)
+        case None:
+            return None
+        case _:
+            raise ValueError(f"strategy: {strategy!r} is not known; use 'parallel', 'sequential' or None")
+
+
+def _ids(share_channels: Sequence[str] | None) -> Sequence[str]:
+    """Raises TypeError when it is no list."""
+    ids = () if share_channels is None else listed("share_channels", share_channels)
+    if not isinstance(ids, Sequence):
+        raise TypeError(f"share_channels: {ids!r:.60} is no list; give a list of channels' ids")
+    return ids
+
+
+def _choice(field: str, value: object, choices: tuple[bool | None, ...]) -> None:
+    """Raises TypeError naming the field."""
+    if not any(value is choice for choice in choices):
+        raise TypeError(f"{field}: {value!r:.60} is not known; use {', '.join(map(str, choices))}")
 
 
 def _tool_name(worker: Worker) -> str:
     """What models take for a tool's name: no dots, at most 64 characters."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", f"delegate_to_{worker.id}")[:64]
-
-
-def _names(team: Sequence[Worker]) -> str:
-    return " and ".join(w.label for w in team)

@@ -16,6 +16,7 @@ from orchestration.workers.worker import Worker
 
 if TYPE_CHECKING:
     from orchestration.asked import Asked
+    from orchestration.runtime import Runtime
 
 log = logging.getLogger("sottovoce.work")
 
@@ -55,16 +56,26 @@ async def inline(
     delivered by itself. What cannot be begun, also because a hook refuses it, is a result with `error`, and REFUSED in
     its data. Cancelling stops the waiting, not the work.
     """
+    runtime, room = asked.runtime, asked.room.id
     limit = None if timeout is None else max(LIMIT, timeout)
-    return await _done(asked, worker, input, share_channels, within=timeout, limit=limit, fold=False)
+    return await _done(runtime, room, asked, worker, input, share_channels, within=timeout, limit=limit, fold=False)
 
 
-async def begun(asked: Asked, worker: Worker, input: str, *, share_channels: Sequence[str] = ()) -> TaskResult:
+async def begun(
+    runtime: Runtime,
+    room: str,
+    asked: Asked | None,
+    worker: Worker,
+    input: str,
+    *,
+    share_channels: Sequence[str] = (),
+) -> TaskResult:
     """Have the worker do a task of the room in the background. The result is UNFINISHED, as from `inline`.
 
-    Unless it is there in a moment (GRACE): then the answer tells it, like that of any tool.
+    Unless it is there in a moment (GRACE): then the answer to `asked` (None: nobody waits for one) tells it, like that
+    of any tool.
     """
-    return await _done(asked, worker, input, share_channels, within=GRACE)
+    return await _done(runtime, room, asked, worker, input, share_channels, within=GRACE)
 
 
 def let_go(asked: Asked, *deliveries: str) -> None:
@@ -80,7 +91,9 @@ def let_go(asked: Asked, *deliveries: str) -> None:
 
 
 async def _done(
-    asked: Asked,
+    runtime: Runtime,
+    room: str,
+    asked: Asked | None,
     worker: Worker,
     input: str,
     share_channels: Sequence[str],
@@ -89,17 +102,17 @@ async def _done(
     limit: float | None = 300.0,
     fold: bool | None = None,
 ) -> TaskResult:
-    room = asked.room.id
+    caller = asked.caller if asked else runtime.speaker(room)
     try:
-        task = await asked.runtime.delegate(
-            room, worker.id, input, caller=asked.caller, timeout=limit, fold=fold, share_channels=share_channels
+        task = await runtime.delegate(
+            room, worker.id, input, caller=caller, timeout=limit, fold=fold, share_channels=share_channels
         )
     except (Refuse, ValueError) as error:
         return TaskResult("", {REFUSED: True}, error=str(error) or "refused")
     except (RoomError, EngineError):
         log.exception("room %s: %s could not be set to work", room, worker.id)
         return TaskResult("", {REFUSED: True}, error="the work cannot be begun now")
-    result = await _awaited(asked, task, within)
+    result = await (_awaited(asked, task, within) if asked else runtime.tasks.result(task.id, within))
     return TaskResult(GOES_ON, {UNFINISHED: True}) if result is None else result
 
 
