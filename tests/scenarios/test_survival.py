@@ -219,7 +219,7 @@ async def third(topic: str, context: Context) -> str:
     return f"{topic} drift."
 
 
-STORED = {"Entry", "Delivery", "Task", "TaskResult", "_Kept", "StatusEntry"}
+STORED = {"Entry", "Delivery", "Task", "TaskResult", "_Kept", "_Row", "StatusEntry"}
 """What ledger, engine and status bus keep of each task for good, here in memory instead of in a database."""
 
 ROWS = 20 * 1024
