@@ -114,7 +114,7 @@ def test_in_a_pipeline_each_agent_reaches_the_next_one_only() -> None:
 
 def test_a_supervisor_of_a_pipeline_sees_what_callers_say_and_is_silent() -> None:
     supervisor = agent("agent-supervisor", "")
-    seen: list[list[str]] = []
+    seen: list[object] = []
 
     async def script(page: Written) -> None:
         await page.runtime.attach_agent(page.room, supervisor)
