@@ -15,7 +15,7 @@ from orchestration import Agent, Loop, Runtime
 from orchestration.models import Intent, Message, Prepared, Scripted, ToolCall, ToolSpec
 
 READERS = ["new neighbours", "old friends", "our guests", "night owls"]
-TASK = "A welcome message for "
+TASK = "a welcome message for "
 DRAFT = "Welcome, {readers}! The door is open. We have been counting the days, hours and minutes until now."
 FINAL = "Welcome, {readers}! The door is open, and the tea is hot."
 LONG_WINDED = "counting the days"
