@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from delivery.desk import Refuse
+from orchestration.cancellation import cancelled_here
 from orchestration.event import RoomEvent
 from orchestration.hooks import HookContext, HookTrigger
 from orchestration.inbound import ChannelCategory
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("sottovoce.broadcast")
 
 PATIENCE = 30.0
-"""Seconds that a channel may take for one event."""
+"""Seconds that a channel may take for one event, those before it included."""
+GRACE = 1.0
+"""Seconds for which the others are waited for when one reader has it: a dead channel must not hold up a room."""
 
 
 class Undelivered(Exception):  # noqa: N818 - an outcome for whoever sends, not a fault of theirs
@@ -54,22 +57,26 @@ class Broadcast:
     def show(self, room: Room, event: RoomEvent, only: frozenset[str] | None = None) -> None:
         """Have the room's channels (`only` these) see it, without waiting for them."""
         receivers = [b for b in self._receivers(room, event) if only is None or b.id in only]
-        if receivers:
-            self._runtime.beside(self._send_all(receivers, event))
+        for binding in receivers:
+            self._runtime.beside(self._send(binding, event))
 
     async def send(self, room: Room, event: RoomEvent, to: str | None = None) -> None:
-        """Have the room's channels see it. Raises Undelivered when the channel `to` did not get it, or (None) nobody
-        did, though there are channels for people.
+        """Have the room's channels see it; returns when those have it who read, or soon after the first of them has.
+
+        Raises Undelivered when the channel `to` did not get it, or (None) nobody did, though there are channels for
+        people.
         """
         receivers = self._receivers(room, event)
         people = [b for b in receivers if b.reads and to in (None, b.id)]
-        if to is not None:
-            receivers = [b for b in receivers if b in people or b.category is ChannelCategory.SYSTEM]
-        if not receivers:
+        for binding in receivers:
+            if binding.category is ChannelCategory.SYSTEM and (people or to is None):
+                self._runtime.beside(self._send(binding, event))
+        if not people:
+            if to is not None:
+                raise Undelivered(f"{to!r} reads by no channel")
             return
-        had = await self._send_all(receivers, event)
-        if people and not any(b.id in had for b in people):
-            raise Undelivered(f"none of {', '.join(b.id for b in people)} took it")
+        if not (await self._send(people[0], event) if len(people) == 1 else await self._send_all(people, event)):
+            raise Undelivered(f"{', '.join(b.id for b in people)} did not take it")
 
     def _receivers(self, room: Room, event: RoomEvent) -> list[Binding]:
         source = room.channels.get(event.channel_id)
@@ -81,22 +88,42 @@ class Broadcast:
             and (source is None or source.shown_to(binding.id, binding.category))
         ]
 
-    async def _send_all(self, receivers: list[Binding], event: RoomEvent) -> set[str]:
-        """The ids of the channels that took it."""
-        if len(receivers) == 1:
-            took = [await self._send(receivers[0], event)]
-        else:
-            took = await asyncio.gather(*(self._send(binding, event) for binding in receivers))
-        return {binding.id for binding, had in zip(receivers, took, strict=True) if had}
+    async def _send_all(self, people: list[Binding], event: RoomEvent) -> bool:
+        """Whether one of them took it. Those that are late go on beside."""
+        left, took = len(people), False
+        moved = asyncio.Event()
+
+        async def send(binding: Binding) -> None:
+            nonlocal left, took
+            took |= await self._send(binding, event)
+            left -= 1
+            moved.set()
+
+        for binding in people:
+            self._runtime.beside(send(binding))
+        while left and not took:
+            moved.clear()
+            await moved.wait()
+        try:
+            async with asyncio.timeout(GRACE):
+                while left:
+                    moved.clear()
+                    await moved.wait()
+        except TimeoutError:
+            log.info("room %s: %d channels are late with %s", event.room, left, event.id)
+        return took
 
     async def _send(self, binding: Binding, event: RoomEvent) -> bool:
+        """Whether it took it; what is sent to one channel arrives in its order."""
         send = binding.channel.send
         if send is None:
             return False
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PATIENCE), binding.line:
                 await send(event)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and cancelled_here():
+                raise
             log.warning("room %s: channel %s did not take %s: %r", event.room, binding.id, event.id, error)
             return False
         return True

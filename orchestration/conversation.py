@@ -27,6 +27,7 @@ from orchestration.inbox import Written
 from orchestration.models.model import Message, Role, TextDelta, ToolCall
 from orchestration.panel import UtteranceRole
 from orchestration.room import Room
+from orchestration.room_records import SEEN_BY
 from orchestration.room_trouble import RoomClosingError
 from orchestration.routing import ALWAYS_PROCESS, ROUTED_TO
 from voice.channel import Channel, Utterance
@@ -190,29 +191,28 @@ class Conversation:
             return None, None
 
     async def _let_in(self, turn: Turn, written: Written | None) -> RoomEvent | None:
-        """What the turn is in the room: it is asked once, also when the talk ends before it was answered."""
+        """What the turn is in the room: hooks are asked once, also when the talk ends before it was answered."""
         if written is None:
             return await self._host.admit(turn, None)
         if written.event is None and not self._host.closing:
-            event = await self._host.admit(turn, written.message)
-            if event is not None:
-                self._say_on(turn, event)
-            written.event = event
+            written.event = await self._host.admit(turn, written.message)
         return written.event
 
-    def _say_on(self, turn: Turn, event: RoomEvent) -> None:
-        """A turn is in the room: who may see it does."""
+    def _say_on(self, turn: Turn, event: RoomEvent) -> RoomEvent:
+        """A turn is in the room: who may see it does. Returns it, with a mark when not all agents do."""
         text = event.text if turn.confidence >= UNCLEAR else f"(unclear) {event.text}"
         seen = self._seen(event)
         if len(seen) < len(self.room.agents):
+            event = event.stamped({SEEN_BY: [agent.id for agent in seen]})
             for agent in seen:
                 self._memorise(Message(Role.USER, text), agent=agent)
         else:
             self._memorise(Message(Role.USER, text))
         self._host.tell(event)
-        for id in event.metadata.get(ALWAYS_PROCESS, ()):
-            if id in self.room.agents and self.room.agents[id] in seen:
-                self._host.oversee(id, event)
+        for agent in seen:
+            if agent.id in event.metadata.get(ALWAYS_PROCESS, ()):
+                self._host.oversee(agent.id, event)
+        return event
 
     def _seen(self, event: RoomEvent) -> list[Agent]:
         """The agents that see it."""
@@ -224,8 +224,10 @@ class Conversation:
 
     def _answer(self, turn: Turn, event: RoomEvent, written: Written | None) -> Reply | None:
         room = self.room
-        if written is None:
-            self._say_on(turn, event)
+        if written is None or not written.said:
+            event = self._say_on(turn, event)
+        if written is not None:
+            written.event, written.said = event, True
         marks = event.metadata
         agent = room.agents.get(marks[ROUTED_TO] or "") if ROUTED_TO in marks else room.talker
         if agent is None or agent not in self._seen(event):

@@ -31,14 +31,15 @@ who write; but not for ever."""
 
 
 class Written:
-    """A message on its way. `event` is what it is in the room, once it was let in: then it is not told again."""
+    """A message on its way. `event` is what it is in the room, once hooks let it in; `said`: others know of it."""
 
-    __slots__ = ("event", "message", "turn")
+    __slots__ = ("event", "message", "said", "turn")
 
     def __init__(self, message: InboundMessage, at: float) -> None:
         self.message = message
         self.turn = Turn(f"message-{uuid4().hex[:12]}", message.sender_id, message.content.body, at, at)
         self.event: RoomEvent | None = None
+        self.said = False
 
 
 class Inbox:

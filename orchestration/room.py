@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,8 @@ class Room:
     """Of what the store has of it."""
     epoch: int = 0
     """Of the last talk in this process."""
+    kept_at: float = -math.inf
+    """When the store last got something of it, in loop seconds."""
     saving: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _tools: list[tuple[str | None, Tool]] = field(default_factory=list)
 

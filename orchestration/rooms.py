@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
@@ -192,6 +192,10 @@ class Rooms:
             await session.closed.wait()
             return False
         return True
+
+    def beside(self, work: Coroutine[Any, Any, object]) -> None:
+        """Let it run beside what goes on. It must not raise."""
+        self._runtime.beside(work)
 
     # -- channels of those who write
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,8 @@ class Binding:
     category: ChannelCategory = ChannelCategory.TRANSPORT
     visibility: str = "all"
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    line: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, compare=False, repr=False)
+    """Held while something is sent to it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "category", known(ChannelCategory, "category", self.category))
