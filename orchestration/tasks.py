@@ -255,6 +255,8 @@ class Tasks:
         """What a worker tells of its progress to."""
 
         def report(part: str, label: str, status: str, progress: str) -> None:
+            if not isinstance(progress, str):
+                raise TypeError(f"progress: {type(progress).__name__} is no text; give a str")
             if running.done.done():
                 return
             progress = progress[:MAX_NOTE]

@@ -142,6 +142,37 @@ def test_a_worker_that_takes_too_long_is_stopped_and_that_is_told() -> None:
     play(script, analyst(job))
 
 
+def test_a_worker_whose_time_is_over_may_still_say_how_far_it_came() -> None:
+    async def job(input: str, context: Context) -> str:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            await asyncio.sleep(1)
+        return "Half of it."
+
+    async def script(office: Office) -> None:
+        entry = await office.told(await office.start(timeout=30))
+        assert (entry.delivery.content, now()) == ("Half of it.", 31.0)
+        assert office.statuses() == [RUNNING, DONE]
+
+    play(script, analyst(job))
+
+
+@pytest.mark.parametrize("what", [50, None, b"half"])
+def test_progress_that_is_no_text_is_an_error_of_the_worker(what: Any) -> None:
+    async def job(input: str, context: Context) -> str:
+        context.progress(what)
+        return "never"
+
+    async def script(office: Office) -> None:
+        assert (await office.told(await office.start())).delivery.content == SORRY
+        error = office.news[-1].error
+        assert error is not None
+        assert error.startswith(f"TypeError: progress: {type(what).__name__} is no text")
+
+    play(script, analyst(job))
+
+
 def test_what_a_worker_did_without_a_word_is_told_to_be_done() -> None:
     async def script(office: Office) -> None:
         for quiet in ("analyst", "dots"):
