@@ -15,6 +15,10 @@ from voice.clock import now
 from voice.leg import Leg
 
 
+SCRIPTED = "A script, no language model: it understands these sentences. Everything around it is real."
+"""What people are told of agents that only play a script."""
+
+
 @runtime_checkable
 class Explained(Closed, Protocol):
     """A model that can say what it understands."""
@@ -84,12 +88,13 @@ class RuntimeGate:
             raise Refused("failed", "this room cannot be opened now; try again later") from None
 
     def help(self) -> Help:
-        """What the page tells callers about the agent."""
+        """What the page tells callers about the agents: what scripts understand, each sentence once."""
         agents = self._runtime.orchestration.agents() if self._runtime.orchestration else ()
         if not agents:
             return Help("none", note="Nobody answers in these rooms.")
-        model = agents[0].model
-        if isinstance(model, Explained):
-            note = "A script, no language model: it understands these sentences. Everything around it is real."
-            return Help(model.name, scripted=True, note=note, phrases=tuple(Phrase(say) for say in model.examples()))
-        return Help(model.name)
+        names = ", ".join(dict.fromkeys(agent.model.name for agent in agents))
+        scripts = [agent.model for agent in agents if isinstance(agent.model, Explained)]
+        if len(scripts) < len(agents):
+            return Help(names)
+        said = dict.fromkeys(say for script in scripts for say in script.examples())
+        return Help(names, scripted=True, note=SCRIPTED, phrases=tuple(map(Phrase, said)))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from delivery.memory import MemoryLedger
-from orchestration import Agent, Runtime, Supervisor
+from orchestration import Agent, Runtime, Supervisor, Swarm
 from orchestration.admission import RuntimeGate
 from orchestration.gate import Admission, Help, Moved, Phrase, Refused
 from orchestration.identity import MemoryIdentities
@@ -233,6 +233,17 @@ def test_a_script_says_what_it_understands() -> None:
     assert (help.model, help.scripted) == ("a script", True)
     assert help.phrases == (Phrase("hello"), Phrase("bye bye"))
     assert help.note.startswith("A script, no language model")
+
+
+def test_the_page_shows_what_any_of_several_scripts_understands() -> None:
+    desk = Scripted([Intent(["hello"], answer="Hi."), Intent(["pay a bill"], answer="Yes.")], name="desk")
+    billing = Scripted([Intent(["hello"], answer="Hi."), Intent(["send it again"], answer="Yes.")], name="billing")
+    both = Swarm([Agent("desk", model=desk), Agent("billing", model=billing)])
+    help = RuntimeGate(made(orchestration=both)).help()
+    assert (help.model, help.scripted) == ("desk, billing", True)
+    assert help.phrases == (Phrase("hello"), Phrase("pay a bill"), Phrase("send it again"))
+    mixed = Swarm([Agent("desk", model=desk), Agent("open", model=Double([["hi"]]))])
+    assert RuntimeGate(made(orchestration=mixed)).help() == Help("desk, double")
 
 
 def test_a_model_is_named_and_nobody_is_said_to_be_there_who_is_not() -> None:
