@@ -14,7 +14,6 @@ from voice.channel import Caller
 from voice.clock import now
 from voice.leg import Leg
 
-
 SCRIPTED = "A script, no language model: it understands these sentences. Everything around it is real."
 """What people are told of agents that only play a script."""
 
