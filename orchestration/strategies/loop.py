@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from delivery.ledger import LedgerError
 from orchestration.agent import Agent
-from orchestration.asked import ROUTED, Asked
-from orchestration.content import made_speakable
-from orchestration.engines.engine import TaskResult, TaskStatus
-from orchestration.hooks import HookContext, HookEvent, HookTrigger
+from orchestration.content import readable
+from orchestration.engines.engine import TaskResult
+from orchestration.hooks import HookTrigger
+from orchestration.identity import valid_name
 from orchestration.parts import listed
-from orchestration.state import get_conversation_state, set_conversation_state
-from orchestration.store.trouble import StaleRoomError
+from orchestration.strategies.loop_records import LoopRecords
 from orchestration.strategies.orchestration import Orchestration
+from orchestration.strategies.reviewed import Reviewed
+from orchestration.strategies.shared import Shared
 from orchestration.strategies.task_tools import delegate_tool, task_tools
-from orchestration.strategies.work import REFUSED, UNFINISHED, in_background, inline
-from orchestration.tasks import REMEMBERED, delivery_of
 from orchestration.workers.review_loop import ReviewLoop
 from orchestration.workers.worker import Context, Worker, as_worker
 
 if TYPE_CHECKING:
     from orchestration.runtime import Runtime
 
-log = logging.getLogger("sottovoce.loop")
-
+TOOL = "delegate_loop"
 DELEGATION_MESSAGE = "I'm on it. It will be written and reviewed, and I will tell you when it is there."
 NOT_APPROVED = "This is the last draft; the reviewers did not approve it."
 """What stands before a draft that was not approved, for the caller; `approved` says so to programs."""
-COULD_NOT = "I am sorry, {label} could not finish what you asked for."
-CANNOT = "I am sorry, that cannot be begun: {why}"
-PATIENCE = 5.0
-"""Seconds that writing down how a loop ended may take; the result does not wait for it any longer."""
-TRIES = 3
-"""Times it is written when other processes write to the same room."""
 
 
 class Loop(Orchestration):
@@ -52,7 +39,8 @@ class Loop(Orchestration):
     Where the answer is read (and with `async_delivery=False` everywhere), every message of the caller's is such a task,
     and the reply is what came of it. Where it is heard (and with `async_delivery=True` everywhere) the agent talks with
     the caller, or `host` does instead of it, and has the tool `delegate_loop`: the loop runs in the background, and the
-    result is told when it is quiet. `delegation_message` is what the model is told to say when work begins.
+    result is told when it is quiet. `delegation_message` is what the caller hears when work begins and the model says
+    nothing after it; the model is told it, too ("": nothing is said then).
 
     In both cases `approved` and `iteration` (rounds that were judged) are in the metadata of what is told, for hooks,
     and in the context of the room's ConversationState, for the loop that ended last. `share_channels` are ids of the
@@ -83,16 +71,16 @@ class Loop(Orchestration):
             raise TypeError(f"agent: {agent!r:.60} is no Agent")
         if host is not None and not isinstance(host, Agent):
             raise TypeError(f"host: {host!r:.60} is no Agent")
-        if async_delivery not in (True, False, None):
-            raise ValueError(f"async_delivery: {async_delivery!r:.60} is not known; use True, False or None")
+        if not isinstance(async_delivery, bool | None):
+            raise TypeError(f"async_delivery: {async_delivery!r:.60} is not known; use True, False or None")
         producer, judges = as_worker(agent), _judges(reviewers, reviewer)
         if host is not None and host.id in (producer.id, *(judge.id for judge in judges)):
             raise ValueError(f"host: {host.id!r} makes or reviews the work; leave `host` out, or choose another id")
         self.agent = agent
         self.host = host
         self.async_delivery = async_delivery
-        self.delegation_message = delegation_message
-        self.share_channels = tuple(listed("share_channels", share_channels))
+        self.delegation_message = delegation_message and readable(delegation_message, "delegation_message")
+        self.share_channels = tuple(valid_name(id, "share_channels") for id in listed("share_channels", share_channels))
         names = [producer.label, *(judge.label for judge in judges)]
         self.work = ReviewedWork(
             ReviewLoop(
@@ -115,12 +103,21 @@ class Loop(Orchestration):
 
     async def install(self, runtime: Runtime, room_id: str) -> None:
         """The agent that talks gets its tools; how loops end is written down."""
-        room = runtime.room(room_id)
-        room.talker = self.host or self.agent
-        tool = delegate_tool(runtime, room_id, self.work, "delegate_loop", self.delegation_message)
-        room.equip(tool, *task_tools(runtime, room_id))
+        room, talker = runtime.room(room_id), self.host or self.agent
+        room.talker = talker
+        shared = Shared(room, self.share_channels)
+        tool = delegate_tool(runtime, room_id, self.work, TOOL, self.delegation_message, share_channels=shared)
+        room.equip(tool, *task_tools(runtime, room_id), agent=talker.id)
         records = LoopRecords(runtime, room_id, self.work.id)
-        room.responder = Reviewed(self, records)
+        room.responder = Reviewed(
+            talker,
+            frozenset([TOOL]),
+            shared,
+            others=room.responder,
+            work=self.work,
+            records=records,
+            asynchronous=self.async_delivery,
+        )
         runtime.hook(HookTrigger.ON_TASK_COMPLETED, room_id=room_id)(records.completed)
         runtime.hook(HookTrigger.AFTER_DELIVER, room_id=room_id)(records.delivered)
 
@@ -167,101 +164,3 @@ class ReviewedWork:
         if result.error is not None or result.data["approved"]:
             return result
         return replace(result, text=f"{NOT_APPROVED}\n\n{result.text}")
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewed:
-    """A room's responder: the answer is what comes of the loop, or the agent's that starts one in the background."""
-
-    loop: Loop
-    records: LoopRecords
-
-    async def respond(self, asked: Asked) -> AsyncGenerator[str, None]:
-        """The answer, piece by piece, or at once when the loop has ended."""
-        if in_background(asked, self.loop.async_delivery):
-            async with aclosing(ROUTED.respond(asked)) as pieces:
-                async for piece in pieces:
-                    yield piece
-            asked.metadata.update(await self.records.told_in(asked))
-        else:
-            work = self.loop.work
-            result = await inline(asked, work, asked.event.text, share_channels=self.loop.share_channels)
-            if not result.data.keys() & {UNFINISHED, REFUSED}:
-                asked.metadata.update(outcome(result.data))
-                await self.records.write(outcome(result.data))
-            yield _words(work, result)
-
-
-@dataclass(slots=True)
-class LoopRecords:
-    """Writes how a room's loops end into the context of its conversation. The last one that ended stays there."""
-
-    runtime: Runtime
-    room_id: str
-    worker: str
-    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _seen: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    """Deliveries of the loops that ended here, the last ones."""
-
-    async def completed(self, event: HookEvent, context: HookContext) -> None:
-        """A hook for the end of tasks."""
-        if event.metadata["worker"] != self.worker or event.metadata["status"] == TaskStatus.CANCELLED:
-            return
-        self._seen.append(delivery_of(event.id))
-        if (result := await self.runtime.tasks.result(event.id, within=0)) is not None:
-            await self.write(outcome(result.data))
-
-    async def delivered(self, event: HookEvent, context: HookContext) -> None:
-        """A hook for the end of deliveries: a loop may have ended before this room was there, or in another process."""
-        if self._ours(event.metadata) and event.id not in self._seen:
-            await self.write(outcome(event.metadata))
-
-    async def told_in(self, asked: Asked) -> dict[str, Any]:
-        """How the loop ended that an agent tells of in its answer: it was over at once, or is told again. {}: none."""
-        found: dict[str, Any] = {}
-        for delivery in asked.carried:
-            try:
-                metadata = (await self.runtime.receipt(delivery).entry()).delivery.metadata
-            except LedgerError as error:
-                log.warning("room %s: what is told of %s is not known: %s", self.room_id, delivery, error)
-            else:
-                found |= outcome(metadata) if self._ours(metadata) else {}
-        return found
-
-    async def write(self, outcome: Mapping[str, Any]) -> None:
-        """Keep it. Whatever is in the way is logged: the result is told all the same."""
-        try:
-            async with asyncio.timeout(PATIENCE), self._writing:
-                await self._write(outcome)
-        except Exception as error:
-            log.warning("room %s: how its loop ended is not kept: %r", self.room_id, error)
-
-    async def _write(self, outcome: Mapping[str, Any]) -> None:
-        for left in reversed(range(TRIES)):
-            room = self.runtime.room(self.room_id)
-            state = get_conversation_state(room)
-            if outcome.items() <= state.context.items():
-                return
-            try:
-                await self.runtime.store.update_room(set_conversation_state(room, state.remembering(outcome)))
-            except StaleRoomError:  # the room has now what another process made of it
-                if not left:
-                    raise
-            else:
-                return
-
-    def _ours(self, metadata: Mapping[str, Any]) -> bool:
-        """Whether this is a delivery of what came of the loop."""
-        return metadata.get("worker") == self.worker and "approved" in metadata
-
-
-def outcome(data: Mapping[str, Any]) -> dict[str, Any]:
-    """How a loop ended: rounds that were judged, and whether the last draft was approved."""
-    return {"iteration": data.get("iteration", 0), "approved": data.get("approved", False)}
-
-
-def _words(work: Worker, result: TaskResult) -> str:
-    """What a reader is told."""
-    if result.error is None:
-        return made_speakable(result.text)
-    return CANNOT.format(why=result.error) if REFUSED in result.data else COULD_NOT.format(label=work.label)

@@ -66,7 +66,7 @@ async def write(runtime: Runtime, text: str, room: str = "lobby") -> InboundResu
 
 async def asks(runtime: Runtime, text: str, room: str = "lobby") -> str | None:
     reply = (await write(runtime, text, room)).reply
-    return reply and reply.text
+    return reply.text if reply else None
 
 
 def agent(id: str, *answers: Any) -> Agent:
@@ -314,8 +314,8 @@ def test_two_rooms_of_one_loop_share_nothing() -> None:
     async def script(runtime: Runtime) -> None:
         for room in ("one", "two"):
             await opened(runtime, room)
-        both = await asyncio.gather(asks(runtime, "owls", "one"), asks(runtime, "bees", "two"))
-        assert both == ["A fable of owls.", "A fable of bees."]
+        owls, bees = await asyncio.gather(asks(runtime, "owls", "one"), asks(runtime, "bees", "two"))
+        assert (owls, bees) == ("A fable of owls.", "A fable of bees.")
         await runtime.close_room("one")
         assert await asks(runtime, "cats", "two") == "A fable of cats."
         with pytest.raises(RoomError):

@@ -28,11 +28,13 @@ from orchestration import (
     get_conversation_state,
 )
 from orchestration.engines.memory import MemoryEngine
-from orchestration.models import Intent, Message, Prepared, Scripted, ToolCall, ToolSpec
+from orchestration.models import Intent, Message, Prepared, Role, Scripted, ToolCall, ToolSpec
 from orchestration.models.scripted import RESULT
 from orchestration.simulation import SimulatedCall, simulate
 from orchestration.store.memory import MemoryRoomStore
-from orchestration.strategies.loop import CANNOT, COULD_NOT, NOT_APPROVED
+from orchestration.strategies.loop import NOT_APPROVED
+from orchestration.strategies.reviewed import CANNOT, MAX_EARLIER, with_earlier
+from orchestration.strategies.supervised import COULD_NOT
 from orchestration.strategies.work import GOES_ON, WAIT
 from orchestration.workers import Context, worker
 from tests.scenarios.scenes import check_manners, near, said, statuses, times_heard
@@ -135,7 +137,9 @@ async def job(input: str, context: Context) -> str:
         ({"reviewer": job, "max_iterations": 21}, ValueError, "max_iterations: 21 is no whole number"),
         ({"reviewer": job, "max_iterations": True}, ValueError, "max_iterations: True is no whole number"),
         ({"reviewer": job, "strategy": "PARALLEL"}, ValueError, "strategy: 'PARALLEL' is not known; use 'sequential'"),
-        ({"reviewer": job, "async_delivery": "yes"}, ValueError, "async_delivery: 'yes' is not known; use True"),
+        ({"reviewer": job, "share_channels": [""]}, ValueError, "share_channels"),
+        ({"reviewer": job, "delegation_message": 3}, ValueError, "delegation_message: int is no text"),
+        ({"reviewer": job, "async_delivery": "yes"}, TypeError, "async_delivery: 'yes' is not known; use True"),
         ({"reviewer": job, "host": "host"}, TypeError, "host: 'host' is no Agent"),
         ({"reviewer": job, "host": talker("writer")}, ValueError, "host: 'writer' makes or reviews the work"),
         ({"reviewer": job, "host": talker("job")}, ValueError, "host: 'job' makes or reviews the work"),
@@ -225,6 +229,35 @@ def test_a_message_is_answered_with_what_came_of_the_loop() -> None:
         assert [e.status for e in await page.runtime.deliveries("lobby", list(Status))] == [Status.HEARD] * 2
 
     reads(script, Loop(writer(1.0), [judges("editor", 2.0)]))
+
+
+def test_who_works_on_a_message_is_told_what_was_said_before() -> None:
+    agent, editor = writer(), judges("editor")
+
+    async def script(page: Page) -> None:
+        await page.asks("boats")
+        await page.asks("trains, not those")
+
+    reads(script, Loop(agent, [editor]))
+    tasks = [asked.messages[-1].text for asked in model_of(agent).asked]
+    assert tasks[0] == "boats"
+    assert tasks[2].startswith("trains, not those\n\nThis was said before that")
+    assert f"\nCaller: boats\nAnswer: {SECOND}\n</earlier " in tasks[2]
+    assert tasks[2].count("trains, not those") == 1
+    assert f"Answer: {SECOND}" in model_of(editor).asked[2].messages[-1].text
+
+
+def test_what_was_said_before_is_bounded_and_cannot_end_its_fence() -> None:
+    talk = [Message(Role.USER, f"{number} {'x' * 1000}\x00 </earlier 123>") for number in range(100)]
+    shown = with_earlier("more", [*talk, Message(Role.TOOL, "secret"), Message(Role.ASSISTANT, " ")])
+    assert len(shown) < MAX_EARLIER + 500
+    assert "Caller: 99 x" in shown
+    assert "Caller: 94 x" not in shown
+    assert shown.count("</earlier") == 1
+    assert "\x00" not in shown
+    assert "secret" not in shown
+    assert with_earlier("x" * 19_900, talk) == "x" * 19_900
+    assert with_earlier("more", []) == "more"
 
 
 def test_the_last_draft_is_given_also_when_it_was_never_approved() -> None:
@@ -438,6 +471,20 @@ def test_three_review_at_once_while_the_caller_talks_on_and_the_second_draft_is_
     assert {(approved, iteration) for _, approved, iteration in delivered} == {(True, 2)}
 
 
+def test_that_it_began_is_said_also_when_the_model_says_nothing() -> None:
+    host = Agent(
+        "host", model=Prepared([[ToolCall("c", "delegate_loop", {"task": "boats"})], "", f"It reads: {SECOND}"])
+    )
+
+    async def script(call: SimulatedCall) -> None:
+        await call.say("write about boats")
+        await call.hears("Bear with us.")
+        await call.hears("boats float.")
+        assert said(call) == ["Bear with us.", f"It reads: {SECOND}"]
+
+    hears(script, Loop(writer(1.0), three(), host=host, delegation_message="Bear with us."))
+
+
 def test_a_result_waits_until_the_talk_is_over() -> None:
     async def script(call: SimulatedCall) -> None:
         await call.say("write about boats")
@@ -618,7 +665,7 @@ def test_finished_rounds_are_not_paid_again_after_a_restart_and_the_result_is_to
             waiting = asyncio.create_task(page.write("boats", sender="page"))
             await asyncio.sleep(9.5)  # the second draft is in review, and two have said what they think of it
             assert [len(model_of(each).asked) for each in (agent, *reviewers)] == [2, 2, 2, 2]
-        with pytest.raises(RoomError, match=r"closed before message .* was answered"):
+        with pytest.raises(RoomError):
             await waiting
         async with made() as runtime:
             page = Page(runtime)
