@@ -256,12 +256,11 @@ class DbosHost:
                     await self._interrupted(id)
 
             token = dbos_tables.token()
+            begins = self._begins.pop(id, 1)
             if id in self._dropped:
                 raise asyncio.CancelledError
             self._bodies.add(id)
-            result = await asyncio.wrap_future(
-                self._run(dict(written), recorded, record, self._begins.pop(id, 1), check)
-            )
+            result = await asyncio.wrap_future(self._run(dict(written), recorded, record, begins, check))
             if id in self._lost:
                 raise asyncio.CancelledError
         finally:
