@@ -46,8 +46,8 @@ SYSTEM = "system"
 """Who tells a room of a handoff, and by which channel."""
 ACTION = "handoff"
 """The action of the entries on the status bus."""
-FAILED = "error: the handoff did not happen, as it could not be kept; go on with the caller yourself"
-"""What a model is told when the store is away."""
+FAILED = "error: the handoff did not happen, and will not now; go on with the caller yourself"
+"""What a model is told when it cannot be kept, as the store is away."""
 MAX_KEPT = 64
 """Groups of agents whose rules are kept; rooms with the same agents share them."""
 _RENAMED = {"kit": "runtime"}
