@@ -177,8 +177,22 @@ __all__ = [
     "tool",
 ]
 
+_ELSEWHERE = {
+    "AIChannel": "Agent",
+    "RoomKit": "Runtime",
+    "WebSocketChannel": "TextChannel",
+    "MockAIProvider": "orchestration.models.Prepared",
+    "Immediate": "delivery.Immediate",
+    "Queued": "delivery.Queued",
+    "WaitForIdle": "delivery.WaitForIdle",
+}
+"""Names that are looked for here by who knows RoomKit, and what they are."""
+
 
 def __getattr__(name: str) -> Any:
+    if name in _ELSEWHERE:
+        # No AttributeError: `from orchestration import` would leave its text out.
+        raise ImportError(f"orchestration has no {name!r}; it is {_ELSEWHERE[name]} here")
     if name not in _HOMES:
         raise AttributeError(f"module 'orchestration' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)

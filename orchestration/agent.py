@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall
 from orchestration.tools import Tool, run_tool, tool, unique
@@ -51,6 +51,13 @@ class Agent:
     window of the last 50 messages).
     """
 
+    def __new__(cls, *_: object, **given: object) -> Self:
+        """Raises TypeError for names that are others here: before it is said that `model` is missing."""
+        for name in given:
+            if name in _RENAMED:
+                raise TypeError(f"Agent got an unknown argument {name!r}; it is called {_RENAMED[name]!r} here")
+        return super().__new__(cls)
+
     def __init__(
         self,
         id: str,
@@ -67,8 +74,7 @@ class Agent:
         """Raises ValueError for a bad id, TypeError for unknown arguments, for what is no model and no memory, and for
         two tools of one name."""
         for name in unknown:
-            hint = f"; it is called {_RENAMED[name]!r} here" if name in _RENAMED else ""
-            raise TypeError(f"Agent got an unknown argument {name!r}{hint}")
+            raise TypeError(f"Agent got an unknown argument {name!r}")
         self.id = valid_id(id)
         if not callable(getattr(model, "stream", None)):
             raise TypeError(f"model: {model!r:.60} is no model, like Scripted(...)")

@@ -1,0 +1,63 @@
+"""Who knows RoomKit and writes its names is told ours; what cannot be is refused where it is written."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import orchestration
+from delivery import Immediate
+from orchestration import Agent, HandoffHandler, Loop, Pipeline, Runtime, Supervisor, Swarm
+from orchestration.models import Prepared
+from tests.orchestration.guide.written import agent
+
+MODEL = Prepared(["Hello."])
+A, B = agent("a"), agent("b")
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "told"),
+    [
+        (Agent, {"id": "a", "provider": MODEL}, "'provider'; it is called 'model' here"),
+        (Agent, {"id": "a", "model": MODEL, "system_prompt": "x"}, "'system_prompt'; it is called 'prompt' here"),
+        (Runtime, {"delivery_strategy": Immediate()}, "'delivery_strategy'; it is called 'delivery' here"),
+        (HandoffHandler, {"kit": None}, "'kit'; it is called 'runtime' here"),
+        (Supervisor, {"supervisor": A, "workers": [B], "delivery_strategy": "queued"}, "it is called 'delivery' here"),
+        (Loop, {"agent": A, "reviewer": B, "delivery_strategy": "queued"}, "it is called 'delivery' here"),
+        (Supervisor, {"supervisor": A, "workers": [B], "system_prompt": "x"}, "unknown argument 'system_prompt'"),
+        (Agent, {"id": "a", "model": MODEL, "moon": 1}, "unknown argument 'moon'"),
+        (Agent, {"id": "a"}, "missing 1 required keyword-only argument: 'model'"),
+    ],
+)
+def test_a_name_of_roomkits_is_answered_with_ours(make: Callable[..., Any], given: dict[str, Any], told: str) -> None:
+    with pytest.raises(TypeError, match=told):
+        make(**given)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [("RoomKit", "Runtime"), ("AIChannel", "Agent"), ("WaitForIdle", "delivery.WaitForIdle")],
+)
+def test_an_import_of_roomkits_is_answered_with_ours(name: str, ours: str) -> None:
+    with pytest.raises(ImportError, match=f"orchestration has no '{name}'; it is {ours} here"):
+        exec(f"from orchestration import {name}", {})
+    with pytest.raises(AttributeError, match="no attribute 'Moon'"):
+        orchestration.Moon  # noqa: B018
+
+
+def test_an_agent_can_still_be_copied() -> None:
+    twin = copy.copy(A)
+    assert (twin.id, twin.model, twin is A) == (A.id, A.model, False)
+
+
+@pytest.mark.parametrize("strategy", [Pipeline, Swarm])
+def test_a_team_without_agents_or_with_one_twice_is_refused(strategy: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match="agents: there are none; give at least one Agent"):
+        strategy(agents=[])
+    with pytest.raises(ValueError, match="agents: two have the id 'a'; ids must differ"):
+        strategy(agents=[A, agent("a")])
+    with pytest.raises(TypeError, match="agents: 'b' is no Agent"):
+        strategy(agents=[A, "b"])
