@@ -184,20 +184,20 @@ class HandoffRules:
 
     # -- what is offered
 
-    def targets(self, agent_id: str, phase: str) -> list[str]:
-        """The agents to which `agent_id` may give a conversation that is in `phase`."""
+    def targets(self, agent_id: str, phase: str, holder: str | None = None) -> list[str]:
+        """The agents to which `agent_id` may give a conversation that is in `phase`, and that `holder` has."""
         return [
             agent
             for agent in self.agents
-            if agent != agent_id and self._misplaced(phase, agent, self._phase_of(agent)) is None
+            if agent not in (agent_id, holder) and self._misplaced(phase, agent, self._phase_of(agent)) is None
         ]
 
-    def tool(self, agent_id: str, phase: str) -> ToolSpec | None:
+    def tool(self, agent_id: str, phase: str, holder: str | None = None) -> ToolSpec | None:
         """The `handoff_conversation` tool, as that agent is offered it in that phase; None: there is nobody to go to.
 
-        Its target can be nothing but a name that leads somewhere.
+        Its target can be nothing but a name that leads somewhere. `holder`: who has the conversation, if another one.
         """
-        reachable = [*self.targets(agent_id, phase), *([HUMAN] if self.human else [])]
+        reachable = [*self.targets(agent_id, phase, holder), *([HUMAN] if self.human else [])]
         if not reachable:
             return None
         names = {target: [target, *(a for a, t in self.aliases.items() if t == target != a)] for target in reachable}

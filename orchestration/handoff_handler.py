@@ -137,7 +137,8 @@ class HandoffHandler:
     def tool_for(self, asked: Asked, agent: Agent) -> Tool | None:
         """The tool by which `agent` does, with the targets it may choose now; None: there is nobody to give it to."""
         rules = self.rules(asked.room)
-        spec = rules.tool(agent.id, asked.state.phase) if rules else None
+        state = asked.state
+        spec = rules.tool(agent.id, state.phase, state.active_agent_id) if rules else None
         if spec is None:
             return None
 
