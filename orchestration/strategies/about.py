@@ -22,17 +22,17 @@ ENDING = 2
 
 
 def meant(about: str, items: Sequence[T], text: Callable[[T], str]) -> list[T]:
-    """Those of the items whose text fits best, in their order: at least half of what was said, by letters.
+    """Those of the items whose text fits best, in their order: at least a third of what was said, by letters.
 
     All of them when nothing was said that could tell them apart.
     """
     wanted = [word for word in _words(about) if word not in FILLING]
     if not wanted:
         return list(items)
-    half = sum(map(len, wanted)) / 2
+    enough = sum(map(len, wanted)) / 3
     scores = [_score(wanted, set(_words(text(item)))) for item in items]
     best = max(scores, default=0)
-    return [item for item, score in zip(items, scores, strict=True) if score == best >= half]
+    return [item for item, score in zip(items, scores, strict=True) if score == best >= enough]
 
 
 def _words(text: str) -> list[str]:

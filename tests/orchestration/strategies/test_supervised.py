@@ -12,6 +12,7 @@ from delivery import Status
 from delivery.desk import Refuse
 from orchestration import Agent, HookContext, HookEvent, HookExecution, HookTrigger, RoomEvent, Supervisor, TextChannel
 from orchestration.models import Message, ToolCall, ToolSpec
+from orchestration.models.model import Role
 from orchestration.models.scripted import RESULT, Intent, Scripted
 from orchestration.strategies.supervised import COULD_NOT, DID_NOT_WORK, REFINE, REFINING
 from orchestration.strategies.supervisor import DELEGATION_MESSAGE
