@@ -62,27 +62,29 @@ ROOMS = st.sampled_from(["lobby", "attic", "cellar"])
 
 @given(st.lists(st.tuples(st.sampled_from(["end", "end", "end", "hold", "let go", "again"]), ROOMS), max_size=60))
 def test_there_are_never_more_than_promised_and_never_fewer(steps: list[tuple[str, str]]) -> None:
-    ended, held = Ended(keep=3, keep_per_room=2), set[str]()
+    ended = Ended(keep=3, keep_per_room=2)
     over: list[tuple[str, str]] = []
+    held: dict[str, list[str]] = {}
+    """All that were over in a room since it was taken: also those that are not over any more count among its newest."""
     for number, (step, room) in enumerate(steps):
         of_room = [id for its, id in over if its == room]
         match step:
             case "end":
                 over.append((room, f"{number}"))
                 ended.add(room, f"{number}")
+                held.get(room, []).append(f"{number}")
             case "hold":
-                held.add(room)
+                held[room] = of_room
                 ended.hold(room, of_room)
             case "let go":
-                held.discard(room)
+                held.pop(room, None)
                 ended.let_go(room)
             case "again" if of_room:
                 over.remove((room, of_room[-1]))
                 ended.remove(room, of_room[-1])
         gone = set(ended.drop(99))
         assert gone <= {id for _, id in over}
-        newest = {id for each in held for id in [id for its, id in over if its == each][-2:]}
-        assert not gone & newest
+        assert not gone & {id for ids in held.values() for id in ids[-2:]}
         over = [(its, id) for its, id in over if id not in gone]
         assert len(over) <= 3 + 2 * len(held)
         assert not gone or len(over) >= 3
