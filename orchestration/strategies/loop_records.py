@@ -35,6 +35,8 @@ class LoopRecords:
     runtime: Runtime
     room_id: str
     worker: str
+    under_way: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """Messages whose loop goes on though the talk in which it was begun has ended, the last ones."""
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _seen: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """Deliveries of the loops that ended here, the last ones."""

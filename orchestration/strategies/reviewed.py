@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from orchestration.fence import harmless
 from orchestration.models.model import Message, Role
 from orchestration.strategies.loop_records import LoopRecords, outcome
 from orchestration.strategies.supervised import COULD_NOT, Supervised
-from orchestration.strategies.work import REFUSED, UNFINISHED, in_background, inline
+from orchestration.strategies.work import GOES_ON, REFUSED, UNFINISHED, in_background, inline
 from orchestration.workers.worker import Worker
 
 CANNOT = "I am sorry, that cannot be begun: {why}"
@@ -42,6 +43,8 @@ class Reviewed(Supervised):
 
     def part(self, asked: Asked, agent: Agent) -> AsyncGenerator[str, None]:
         """One agent's part of the answer: what it replies, or what came of the loop."""
+        if asked.event.id in self.records.under_way:
+            return self._goes_on()
         if agent is self.agent and not in_background(asked, self.asynchronous):
             return self._made(asked)
         return self._noted(asked, super().part(asked, agent))
@@ -56,11 +59,21 @@ class Reviewed(Supervised):
     async def _made(self, asked: Asked) -> AsyncGenerator[str, None]:
         """What came of the loop, at once."""
         task = with_earlier(asked.event.text, asked.messages(self.agent)[:-1])
-        result = await inline(asked, self.work, task, share_channels=self.shared.ids())
+        try:
+            result = await inline(asked, self.work, task, share_channels=self.shared.ids())
+        except asyncio.CancelledError:
+            running = asked.runtime.tasks.running(asked.room.id)
+            if any((r.task.worker, r.task.caller, r.task.input) == (self.work.id, asked.caller, task) for r in running):
+                self.records.under_way.append(asked.event.id)
+            raise
         if not result.data.keys() & {UNFINISHED, REFUSED}:
             asked.metadata.update(outcome(result.data))
             await self.records.write(outcome(result.data))
         yield _words(self.work, result)
+
+    async def _goes_on(self) -> AsyncGenerator[str, None]:
+        """The loop for this message was begun in a talk that has ended; its result is told by itself."""
+        yield GOES_ON
 
 
 def with_earlier(text: str, messages: Sequence[Message]) -> str:
