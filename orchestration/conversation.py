@@ -30,6 +30,8 @@ from orchestration.room import Room
 from orchestration.room_records import SEEN_BY
 from orchestration.room_trouble import RoomClosingError
 from orchestration.routing import ALWAYS_PROCESS, ROUTED_TO
+from orchestration.routing_hook import HELD_BY
+from orchestration.state import get_conversation_state
 from voice.channel import Channel, Utterance
 from voice.events import Turn
 from voice.exchange import APOLOGY
@@ -228,8 +230,7 @@ class Conversation:
             event = self._say_on(turn, event)
         if written is not None:
             written.event, written.said = event, True
-        marks = event.metadata
-        agent = room.agents.get(marks[ROUTED_TO] or "") if ROUTED_TO in marks else room.talker
+        agent = self._routed(event.metadata)
         if agent is None or agent not in self._seen(event):
             self._channel.settle(turn)
             return None
@@ -247,6 +248,15 @@ class Conversation:
         self._folding = ()
         reply = Reply(asked, turn, self._owed(written))
         return self._say(reply, self._words_of(reply, asked), _Words(agent.id, asked.metadata, reply))
+
+    def _routed(self, marks: Mapping[str, Any]) -> Agent | None:
+        """Who answers: the one to whom it was routed, unless the conversation was handed over while it waited."""
+        room = self.room
+        if ROUTED_TO in marks:
+            holder = get_conversation_state(room).active_agent_id
+            if marks.get(HELD_BY, holder) == holder:
+                return room.agents.get(marks[ROUTED_TO] or "")
+        return room.talker
 
     def _owed(self, written: Written | None) -> bool:
         """A written turn among voices is nothing that the floor knows."""

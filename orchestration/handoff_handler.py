@@ -31,6 +31,7 @@ from orchestration.hooks import HookTrigger
 from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory, ChannelType, TextContent
 from orchestration.room import Room
+from orchestration.room_trouble import RoomError
 from orchestration.state import get_conversation_state, set_conversation_state
 from orchestration.status.entry import StatusLevel
 from orchestration.store.trouble import StoreError
@@ -221,8 +222,6 @@ def setup_handoff(agent: Agent, handler: HandoffHandler) -> None:
 
 async def _keep(runtime: Runtime, room: Room, made: Handoff) -> None:
     """Raises StoreError and KeyError when it cannot be kept."""
-    from orchestration.rooms import RoomError
-
     try:
         there = runtime.room(room.id)
     except RoomError as error:

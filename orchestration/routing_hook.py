@@ -11,6 +11,7 @@ from orchestration.agent import Agent
 from orchestration.event import RoomEvent
 from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory
+from orchestration.room_trouble import RoomError
 from orchestration.state import (
     KEY,
     ConversationState,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sottovoce.routing")
 
+HELD_BY = "_held_by"
+"""The mark on an event's metadata: which agent had the conversation (None: none) when the event was routed."""
 PRIORITY = -100
 """Of the BEFORE_BROADCAST hook that routes: before the hooks of users, who may see where an event goes."""
 
@@ -112,8 +115,6 @@ class _Routing:
         """The event with its marks; None: it is not to be routed."""
         if event.category is not ChannelCategory.TRANSPORT:
             return None
-        from orchestration.rooms import RoomError
-
         try:
             room: Room = context.runtime.room(event.room)
         except RoomError:
@@ -128,7 +129,7 @@ class _Routing:
             return None
         if route.agent_id is None:
             log.info("room %s: no agent answers %s (%s)", room.id, event.id, route.via)
-        return event.stamped(route.marks())
+        return event.stamped({**route.marks(), HELD_BY: state.active_agent_id})
 
 
 def settled(room: Room, beginning: ConversationState | None) -> ConversationState:

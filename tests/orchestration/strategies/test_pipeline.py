@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,28 @@ def test_who_reads_has_both_parts_in_one_answer() -> None:
         assert [event.sender_id for event in events] == ["ann", "system", "handler", "ann", "system", "resolver"]
 
     open_to(script, orchestration=Pipeline([triage, handler, resolver]))
+
+
+def test_what_was_written_before_a_handoff_is_answered_by_who_got_the_conversation() -> None:
+    triage, handler, resolver = desk()
+
+    async def script(runtime: Runtime) -> None:
+        first, second = await asyncio.gather(answer(runtime, "my invoice is wrong"), answer(runtime, "number twelve"))
+        assert first == ("handler", "I will get somebody for that. Which invoice is it?")
+        assert second == ("resolver", "That is put right. Is it well now?")
+
+    open_to(script, orchestration=Pipeline([triage, handler, resolver]))
+    assert len(model(triage).asked) == 1
+
+
+def test_who_writes_to_a_person_meanwhile_is_not_answered_by_an_agent() -> None:
+    triage = agent("triage", ["Please wait.", hand("human")])
+
+    async def script(runtime: Runtime) -> None:
+        first, second = await asyncio.gather(answer(runtime, "a person please"), answer(runtime, "are you there"))
+        assert (first, second) == (("triage", "Please wait."), ("", ""))
+
+    open_to(script, orchestration=Pipeline([triage], human=True))
 
 
 def test_a_stage_is_not_skipped() -> None:
