@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestration.status.backend import StatusBackend
 from orchestration.status.entry import StatusEntry
-from orchestration.status.filter import StatusFilter
+from orchestration.status.filter import ALL_ROOMS, StatusFilter
 from orchestration.status.jsonl import MAX_BYTES, JsonlFile
 
 MAX_ENTRIES = 10_000
@@ -31,11 +31,14 @@ class InMemoryStatusBackend(StatusBackend):
         self.max_entries = max_entries
         self._file = None if path is None else JsonlFile(path, max_bytes)
         self._entries: dict[str, StatusEntry] = {}
+        self._of_room: dict[str | None, dict[str, StatusEntry]] = {}
+        """The same by room: what happened in one is asked for at each reply there, whatever happens in the others."""
 
     async def open(self) -> None:
         """Read the file. Raises StatusError naming the path and the fix."""
         if self._file is not None:
             self._entries.clear()
+            self._of_room.clear()
             self._keep(await self._file.open(self.max_entries))
 
     async def aclose(self) -> None:
@@ -51,11 +54,16 @@ class InMemoryStatusBackend(StatusBackend):
 
     async def recent(self, n: int, wanted: StatusFilter) -> list[StatusEntry]:
         """The last `n` that match, oldest first."""
-        newest_first = (entry for entry in reversed(self._entries.values()) if wanted.matches(entry))
+        entries = self._entries if wanted.room is ALL_ROOMS else self._of_room.get(wanted.room, {})
+        newest_first = (entry for entry in reversed(entries.values()) if wanted.matches(entry))
         return list(islice(newest_first, n))[::-1]
 
     def _keep(self, entries: Sequence[StatusEntry]) -> None:
         for entry in entries:
-            self._entries.setdefault(entry.id, entry)
+            if self._entries.setdefault(entry.id, entry) is entry:
+                self._of_room.setdefault(entry.room, {})[entry.id] = entry
         for old in list(islice(self._entries, max(0, len(self._entries) - self.max_entries))):
-            del self._entries[old]
+            room = self._entries.pop(old).room
+            del self._of_room[room][old]
+            if not self._of_room[room]:
+                del self._of_room[room]
