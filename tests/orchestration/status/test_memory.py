@@ -1,4 +1,4 @@
-"""The entries in memory: what of a room is found is what a look at all of them finds, and nothing is left of old ones."""
+"""The entries in memory: a room has of all entries its own, and nothing is left of old ones."""
 
 from __future__ import annotations
 
