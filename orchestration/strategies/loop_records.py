@@ -77,6 +77,9 @@ class LoopRecords:
     async def _write(self, outcome: Mapping[str, Any]) -> None:
         for left in reversed(range(TRIES)):
             room = self.runtime.room(self.room_id)
+            while room.saving.locked():  # what is being saved there now would be lost under what is made of this state
+                async with room.saving:
+                    pass
             state = get_conversation_state(room)
             if outcome.items() <= state.context.items():
                 return

@@ -18,6 +18,8 @@ from orchestration import (
     Loop,
     RoomError,
     Runtime,
+    get_conversation_state,
+    set_conversation_state,
 )
 from orchestration.engines.memory import MemoryEngine
 from orchestration.store.memory import MemoryRoomStore
@@ -105,6 +107,25 @@ def test_finished_rounds_are_not_paid_again_after_a_restart_and_the_result_is_to
         assert made_again == [2, 2, 2, 3]
 
     run(main())
+
+
+def test_what_others_save_at_the_same_time_stays() -> None:
+    class Slow(MemoryRoomStore):
+        async def save(self, room: str, metadata: Mapping[str, Any], version: int) -> int:
+            await asyncio.sleep(1.0)
+            return await super().save(room, metadata, version)
+
+    async def script(page: Page) -> None:
+        room = page.runtime.room("lobby")
+        asking = asyncio.create_task(page.asks("boats"))
+        await asyncio.sleep(2.5)  # the loop ends in the middle of this:
+        state = get_conversation_state(room).transition("handling", reason="it is clear now")
+        await page.runtime.store.update_room(set_conversation_state(room, state))
+        assert (await asking).metadata["iteration"] == 2
+        assert get_conversation_state(room).phase == "handling"
+        assert page.context() == {"iteration": 2, "approved": True}
+
+    reads(script, Loop(writer(1.0), [judges("editor", 0.5)]), store=Slow())
 
 
 def test_what_ended_before_the_room_was_there_is_written_down_when_it_is_told() -> None:
