@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Late = Callable[[str, ToolCall, Message], None]
 """Told of a tool that ended when the answer was over: (agent, call, result)."""
+
+Back = Callable[[], Awaitable[None]]
+"""Undoes a handoff, as far as it can be; raises nothing."""
 
 
 @dataclass(slots=True)
@@ -69,6 +72,8 @@ class Asked:
     """Deliveries that are told right after it."""
     successor: Agent | None = None
     """Who got the conversation while the answer was made, and has not begun to answer."""
+    back: Back | None = None
+    """Has the conversation go back to who gave it, as the successor cannot answer."""
     given_away: bool = False
     """The agent that answers gave the conversation away: its part is over."""
     over: bool = False
@@ -88,9 +93,9 @@ class Asked:
         """What the agent's model is shown: the conversation up to the turn, which comes last."""
         return self.room.memory.messages(agent, self.state)
 
-    def give(self, successor: Agent | None) -> None:
-        """The conversation is another agent's from now on, or (None) a human's."""
-        self.successor, self.given_away = successor, True
+    def give(self, successor: Agent | None, back: Back | None = None) -> None:
+        """The conversation is another agent's from now on, or (None) a human's; `back` undoes that."""
+        self.successor, self.back, self.given_away = successor, back, True
 
     async def reply(
         self,
@@ -158,15 +163,22 @@ class Routed:
         return asked.reply(agent)
 
     async def respond(self, asked: Asked) -> AsyncGenerator[str, None]:
-        """Each agent's part, until one keeps the conversation or a human has it."""
+        """Each agent's part, until one keeps the conversation or a human has it. One that got it and fails before its
+        first word does not keep it."""
         agent, apart, mute = asked.agent, "", True
         while agent is not None:
-            asked.successor = None
-            async with aclosing(self.part(asked, agent)) as pieces:
-                async for piece in pieces:
-                    mute = mute and not piece.strip()
-                    yield f"{apart}{piece}"
-                    apart = ""
+            asked.successor, silent = None, True
+            try:
+                async with aclosing(self.part(asked, agent)) as pieces:
+                    async for piece in pieces:
+                        silent = silent and not piece.strip()
+                        yield f"{apart}{piece}"
+                        apart = ""
+            except Exception:
+                if silent and asked.back is not None:
+                    await asked.back()
+                raise
+            mute = mute and silent
             agent, apart = asked.successor, "" if mute else " "
         if mute and asked.given_away:
             yield PASSED_ON

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Set
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from weakref import WeakValueDictionary
@@ -32,7 +34,7 @@ from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory, ChannelType, TextContent
 from orchestration.room import Room
 from orchestration.room_trouble import RoomError
-from orchestration.state import get_conversation_state, set_conversation_state
+from orchestration.state import ConversationState, get_conversation_state, set_conversation_state
 from orchestration.status.entry import StatusLevel
 from orchestration.store.trouble import StoreError
 from orchestration.tools import Tool, unique
@@ -49,6 +51,9 @@ ACTION = "handoff"
 """The action of the entries on the status bus."""
 FAILED = "error: the handoff did not happen, and will not now; go on with the caller yourself"
 """What a model is told when it cannot be kept, as the store is away."""
+DONE = "Done: {to} has the conversation now. Say nothing more."
+BACK = "error: {to} could not answer; the conversation is yours again. Go on yourself, or hand over to another."
+"""What who gave it away is told instead, the next time that its model is asked."""
 MAX_KEPT = 64
 """Groups of agents whose rules are kept; rooms with the same agents share them."""
 _RENAMED = {"kit": "runtime"}
@@ -179,18 +184,38 @@ class HandoffHandler:
             try:
                 made = self._decided(room, by, arguments, asked)
                 if isinstance(made, Handoff):
-                    await _keep(runtime, room, made)
+                    await _keep(runtime, room, made.state)
             except (StoreError, KeyError, ValueError) as error:
                 log.error("room %s: a handoff by %s cannot be kept: %s", room.id, by, error)
                 return FAILED
             if isinstance(made, Handoff) and asked is not None:
                 asked.chain = made.chain
-                asked.give(room.agents[made.to_agent] if made.to_agent else None)
+                successor = room.agents[made.to_agent] if made.to_agent else None
+                asked.give(successor, partial(self._take_back, asked, by, made) if successor else None)
         if isinstance(made, Rejection):
             await _tell_rejection(runtime, room, by, arguments, made)
             return f"error: {made.reason}"
         await _tell(runtime, room, by, made)
-        return f"Done: {made.to_agent or 'a person'} has the conversation now. Say nothing more."
+        return DONE.format(to=made.to_agent or "a person")
+
+    async def _take_back(self, asked: Asked, by: str, made: Handoff) -> None:
+        """Whoever got the conversation cannot answer: who gave it away has it again, and is told so."""
+        runtime, room, to = asked.runtime, asked.room, made.to_agent
+        async with self._deciding.setdefault(id(room), asyncio.Lock()):
+            try:
+                state = get_conversation_state(room)
+                after = made.taken_back(state, f"{to} did not answer")
+                if after is state:
+                    return  # it has gone on from there
+                await _keep(runtime, room, after)
+            except (StoreError, KeyError, ValueError) as error:
+                log.error("room %s: the handoff to %s cannot be taken back: %s", room.id, to, error)
+                return
+        for stage in asked.stages:
+            for place, message in enumerate(stage.said):
+                if stage.agent == by and message.text == DONE.format(to=to):
+                    stage.said[place] = replace(message, text=BACK.format(to=to))
+        await _tell_return(runtime, room, made, after)
 
     def _decided(self, room: Room, by: str, arguments: Mapping[str, Any], asked: Asked | None) -> Handoff | Rejection:
         rules = self.rules(room)
@@ -220,7 +245,7 @@ def setup_handoff(agent: Agent, handler: HandoffHandler) -> None:
     agent.tools = tools
 
 
-async def _keep(runtime: Runtime, room: Room, made: Handoff) -> None:
+async def _keep(runtime: Runtime, room: Room, state: ConversationState) -> None:
     """Raises StoreError and KeyError when it cannot be kept."""
     try:
         there = runtime.room(room.id)
@@ -228,35 +253,51 @@ async def _keep(runtime: Runtime, room: Room, made: Handoff) -> None:
         raise KeyError(str(error)) from None
     if there is not room:
         raise KeyError(f"room {room.id!r} was closed, and another one of its name was made")
-    await runtime.store.update_room(set_conversation_state(room, made.state))
+    await runtime.store.update_room(set_conversation_state(room, state))
 
 
 async def _tell(runtime: Runtime, room: Room, by: str, made: Handoff) -> None:
-    """Tell the status bus, the room and the hooks."""
     to = made.to_agent or HUMAN
     log.info("room %s: %s handed the conversation over to %s: %s", room.id, by, to, made.reason)
-    path = {
+    facts = {
         "from_agent": made.from_agent,
         "to_agent": made.to_agent,
         "from_phase": made.from_phase,
         "to_phase": made.to_phase,
         "channel_escalation": made.channel_escalation.value,
+        "reason": made.reason,
+        "summary": made.summary,
     }
-    runtime.status_bus.post(
-        agent_id=by,
-        action=ACTION,
-        status=StatusLevel.OK,
-        detail=f"to {to}: {made.reason}",
-        metadata=path,
-        room=room.id,
-    )
-    facts = {**path, "reason": made.reason, "summary": made.summary}
+    id = _note(runtime, room, f"{by} handed the conversation over to {to}.", facts)
+    _post(runtime, room, by, StatusLevel.OK, f"to {to}: {made.reason}", facts)
+    for trigger in (HookTrigger.ON_HANDOFF, HookTrigger.ON_PHASE_TRANSITION):
+        await _fire(runtime, trigger, room, id, made.reason, facts)
+
+
+async def _tell_return(runtime: Runtime, room: Room, made: Handoff, after: ConversationState) -> None:
+    to, back = made.to_agent or HUMAN, after.active_agent_id or HUMAN
+    reason = f"{to} did not answer"
+    log.warning("room %s: %s; %s has the conversation again", room.id, reason, back)
+    facts = {
+        "from_agent": made.to_agent,
+        "to_agent": after.active_agent_id,
+        "from_phase": made.to_phase,
+        "to_phase": after.phase,
+        "reason": reason,
+    }
+    id = _note(runtime, room, f"{reason}; {back} has the conversation again.", facts)
+    _post(runtime, room, to, StatusLevel.FAILED, f"back to {back}: {reason}", facts)
+    await _fire(runtime, HookTrigger.ON_PHASE_TRANSITION, room, id, reason, facts)
+
+
+def _note(runtime: Runtime, room: Room, text: str, facts: Mapping[str, Any]) -> str:
+    """Tell the room; returns the event's id."""
     event = RoomEvent(
         id=f"handoff-{uuid4().hex[:12]}",
         room=room.id,
         channel_id=SYSTEM,
         sender_id=SYSTEM,
-        content=TextContent(f"{by} handed the conversation over to {to}."),
+        content=TextContent(text),
         channel_type=ChannelType.SYSTEM,
         category=ChannelCategory.SYSTEM,
         metadata=facts,
@@ -264,8 +305,13 @@ async def _tell(runtime: Runtime, room: Room, by: str, made: Handoff) -> None:
     runtime.store.note(event)
     runtime.broadcast.after(event)
     runtime.broadcast.show(room, event)
-    for trigger in (HookTrigger.ON_HANDOFF, HookTrigger.ON_PHASE_TRANSITION):
-        await _fire(runtime, trigger, room, event.id, made.reason, facts)
+    return event.id
+
+
+def _post(runtime: Runtime, room: Room, agent: str, level: StatusLevel, detail: str, facts: Mapping[str, Any]) -> None:
+    """Tell the status bus; what is long is in the room's event."""
+    short = {name: fact for name, fact in facts.items() if name not in ("reason", "summary")}
+    runtime.status_bus.post(agent_id=agent, action=ACTION, status=level, detail=detail, metadata=short, room=room.id)
 
 
 async def _tell_rejection(runtime: Runtime, room: Room, by: str, arguments: Mapping[str, Any], made: Rejection) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration import Agent, Swarm, TextChannel
+from orchestration import Agent, HandoffHandler, Swarm, TextChannel
+from orchestration.handoff_handler import BACK
 from orchestration.models.model import Message, Role
 from orchestration.models.scripted import Intent, Scripted
 from orchestration.runtime import Runtime
 from orchestration.simulation import SimulatedCall
-from tests.orchestration.models.double import Double
+from orchestration.store.trouble import StoreError
+from tests.orchestration.models.double import Double, calls
 from tests.orchestration.relay import (
     ASK,
+    Moody,
     Records,
     agent,
     aloud,
@@ -25,6 +28,7 @@ from tests.orchestration.relay import (
     state,
     targets,
 )
+from voice.exchange import APOLOGY
 
 
 def test_a_conversation_goes_there_and_back() -> None:
@@ -195,14 +199,72 @@ def test_the_entry_must_be_there(entry: str) -> None:
         Swarm([agent("sales"), agent("support")], entry=entry)
 
 
-def test_the_next_agents_model_that_fails_leaves_an_apology() -> None:
-    sales = agent("sales", ["I get support.", hand("support")], "Sales.")
-    support = agent("support", RuntimeError("no key"), "Now it works.")
+def test_an_agent_that_got_the_conversation_and_fails_does_not_keep_it() -> None:
+    sales = agent("sales", ["I get support.", hand("support")], "Support is not there.")
+    support = agent("support", RuntimeError("no key"))
+
+    async def script(call: SimulatedCall) -> None:
+        records = Records(call.runtime)
+        await call.say("it is broken")
+        await call.hears("ask me again?")
+        assert heard(call) == ["I get support.", APOLOGY]
+        assert (state(call).active_agent_id, state(call).phase) == ("sales", "sales")
+        assert records.names == ["on_handoff", "on_phase_transition", "on_phase_transition"]
+        assert (records.seen[2][1]["from_agent"], records.seen[2][1]["to_agent"]) == ("support", "sales")
+        await call.say("it is broken")
+        await call.hears("not there.")
+        events = [event.text for event in await call.runtime.store.timeline(call.room) if event.sender_id == "system"]
+        assert events[1] == "support did not answer; sales has the conversation again."
+        assert [entry.status for entry in await call.runtime.status_bus.recent(room=call.room)] == ["ok", "failed"]
+
+    aloud(script, Swarm([sales, support]))
+    assert results(sales) == [BACK.format(to="support")]
+
+
+def test_one_that_fails_in_the_midst_of_its_words_keeps_it() -> None:
+    sales = agent("sales", hand("support"))
+    support = agent("support", ["Support here.", RuntimeError("the line broke")], "Again.")
 
     async def script(call: SimulatedCall) -> None:
         await call.say("it is broken")
         await call.hears("ask me again?")
         await call.say("it is broken")
-        await call.hears("now it works.")
+        await call.hears("again.")
 
     aloud(script, Swarm([sales, support]))
+    assert len(model(sales).asked) == 1
+
+
+def test_what_cannot_be_taken_back_stays_where_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    store = Moody()
+
+    def fail(messages: object, tools: object) -> Exception:
+        store.fault = StoreError
+        return RuntimeError("no key")
+
+    sales, support = agent("sales", hand("support")), agent("support", fail, "Support here.")
+
+    async def script(runtime: Runtime) -> None:
+        assert await answer(runtime, "hello") == ("support", APOLOGY)
+        store.fault = None
+        assert await answer(runtime, "hello") == ("support", "Support here.")
+
+    open_to(script, orchestration=Swarm([sales, support]), store=store)
+    assert "the handoff to support cannot be taken back: the disk is full" in caplog.text
+
+
+def test_what_has_gone_on_is_not_taken_back() -> None:
+    async def script(runtime: Runtime) -> None:
+        handler = runtime.room("lobby").handoff
+        assert isinstance(handler, HandoffHandler)
+
+        async def gone_on() -> str:
+            return await handler.handle("lobby", "boss", {"target": "billing", **ASK})
+
+        support = Agent("support", model=Double([[calls("gone_on")], [RuntimeError("no key")]]), tools=[gone_on])
+        await runtime.attach_agent("lobby", support)
+        await answer(runtime, "hello")
+        assert of_room(runtime).active_agent_id == "billing"
+
+    team = [agent("sales", hand("support")), agent("billing")]
+    open_to(script, orchestration=Swarm(team, supervisor=agent("boss", "ok")))
