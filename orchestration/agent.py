@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self
 
+from orchestration.content import says_something
 from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall
 from orchestration.tools import Tool, run_tool, tool, unique
 
@@ -29,7 +30,7 @@ class ToolLoopError(RuntimeError):
 
 
 class ModelSilentError(RuntimeError):
-    """A model gave no answer: it said nothing and called nothing, or nothing came for a minute."""
+    """A model gave no answer: it said nothing, not even after its tools, or nothing came for a minute."""
 
 
 def never() -> bool:
@@ -120,7 +121,8 @@ class Agent:
             said.append(result)
             ended(call, result)
 
-        for round_ in range(MAX_ROUNDS):
+        answered = False
+        for _ in range(MAX_ROUNDS):
             text, calls = "", list[ToolCall]()
             stream = self.model.stream([*messages, *said], prompt=asked, tools=[t.spec for t in own.values()])
             async with aclosing(self._watched(stream)) as deltas:
@@ -132,8 +134,9 @@ class Agent:
                         case ToolCall():
                             calls.append(delta)
             said.append(Message(Role.ASSISTANT, text, tuple(calls)))
+            answered = answered or says_something(text)
             if not calls:
-                if not round_ and not text.strip():
+                if not answered:
                     raise ModelSilentError(f"the model of agent {self.id!r} gave no answer")
                 return
             running = [group.create_task(use(call), name=f"tool {call.name}") for call in calls]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestration.agent import Agent
+from orchestration.content import says_something
 from orchestration.event import RoomEvent
 from orchestration.handoff import HandoffChain
 from orchestration.models.model import Message, Role, ToolCall
@@ -171,7 +172,7 @@ class Routed:
             try:
                 async with aclosing(self.part(asked, agent)) as pieces:
                     async for piece in pieces:
-                        silent = silent and not piece.strip()
+                        silent = silent and not says_something(piece)
                         yield f"{apart}{piece}"
                         apart = ""
             except Exception:

@@ -41,6 +41,11 @@ def made_speakable(text: str) -> str:
     return clean if any(map(str.isalnum, clean)) else ""
 
 
+def says_something(text: str) -> bool:
+    """Whether there is a letter, a digit or a symbol in it: dots and blanks are no answer to anything."""
+    return any(unicodedata.category(char)[0] in "LNS" for char in text)
+
+
 def _harmless(char: str) -> bool:
     """Neither a control character (tabs and line ends are none here) nor half of a surrogate pair.
 

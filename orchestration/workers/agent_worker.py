@@ -13,6 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from orchestration.agent import MAX_ROUNDS, MAX_TEXT, STALLED, Agent
+from orchestration.content import says_something
 from orchestration.engines.engine import TaskResult
 from orchestration.models.model import Message, Role, TextDelta, ToolCall, ToolSpec
 from orchestration.tools import Tool, run_tool
@@ -94,7 +95,7 @@ class AgentWorker:
         for round_ in range(MAX_ROUNDS):
             text, made = await context.step(f"model {round_}", ask)
             reply = Reply(text, tuple(ToolCall(*call) for call in made))
-            if not reply.calls and not text.strip():
+            if not reply.calls and not says_something(text):
                 raise NoAnswerError("the model gave no answer")
             calls = _apart(reply.calls)
             messages.append(Message(Role.ASSISTANT, text, calls))

@@ -8,6 +8,7 @@ from collections.abc import Sequence as Many
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
+from orchestration.content import says_something
 from orchestration.engines.engine import TaskResult
 from orchestration.workers.fan_out import different
 from orchestration.workers.handed import to_revise
@@ -63,7 +64,7 @@ class ReviewLoop:
             context.progress(f"writing, round {round_}")
             task = to_revise(input, draft, told(reviews)) if judged else input
             made = await context.run_part(f"{round_}/{self.producer.id}", self.producer, task)
-            failed = made.error if made.text.strip() else made.error or f"{self.producer.label} made nothing"
+            failed = made.error if says_something(made.text) else made.error or f"{self.producer.label} made nothing"
             if failed is not None:
                 if not judged:
                     return TaskResult("", _data(reviews, judged), error=failed)
