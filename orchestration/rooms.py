@@ -58,6 +58,7 @@ class Rooms:
         self._closing = False
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """One a name: to make a room may take long, and may make others."""
+        self._ending: dict[str, asyncio.Task[Exception | None]] = {}
         self.inbox = Inbox(self)
         self._group: asyncio.TaskGroup
         self._channels: ChannelFactory
@@ -95,6 +96,7 @@ class Rooms:
     async def create(self, room: Room, metadata: Mapping[str, Any]) -> Room:
         """Make a room. Raises RoomError when there is one of its name, or too many."""
         async with self._lock(room.id):
+            await self._ended(room.id)
             if room.id in self._rooms:
                 raise RoomError(f"room_id: the room {room.id!r} exists already; use get_room")
             return await self._make(room, metadata)
@@ -102,10 +104,16 @@ class Rooms:
     async def get(self, name: str) -> Room:
         """A room; made when there is none, and gone again when its talk is over."""
         async with self._lock(name):
+            await self._ended(name)
             runtime = self._runtime
             return self._rooms.get(name) or await self._make(
                 Room(name, runtime.delivery, runtime.orchestration, passing=True), {}
             )
+
+    async def _ended(self, name: str) -> None:
+        """Of a room that is being closed nothing is left."""
+        while ending := self._ending.get(name):
+            await asyncio.wait([ending])
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._making.setdefault(name, asyncio.Lock())
@@ -138,25 +146,30 @@ class Rooms:
 
     async def close(self, name: str) -> None:
         """End a room, its talk, and its conversation; also when who asked for it is gone before that is done."""
-        ending = self._group.create_task(self._end(name), name=f"end of room {name}")
+        room = self._rooms.get(name)
+        if room is None and name not in self._sessions:
+            return await self._ended(name)
+        if room is not None:
+            self._gone(room)
+        ending = self._group.create_task(self._end(name, self._ending.get(name)), name=f"end of room {name}")
+        self._ending[name] = ending
+        ending.add_done_callback(lambda _: self._ending.pop(name) if self._ending.get(name) is ending else None)
         await asyncio.wait([ending])
         if error := None if ending.cancelled() else ending.result():
             raise error
+        return None
 
-    async def _end(self, name: str) -> Exception | None:
-        """Why nothing kept of it could be deleted, if it could not."""
-        async with self._lock(name):
-            room = self._rooms.get(name)
-            if room is not None:
-                self._gone(room)
-            if session := self._sessions.get(name):
-                session.close()
-                await session.closed.wait()
-            try:
-                if room is not None:
-                    await self._runtime.store.forget(name)
-            except Exception as error:
-                return error
+    async def _end(self, name: str, before: asyncio.Task[Exception | None] | None) -> Exception | None:
+        """Why what is kept of it cannot be deleted, if it cannot."""
+        if before is not None:
+            await asyncio.wait([before])
+        if session := self._sessions.get(name):
+            session.close()
+            await session.closed.wait()
+        try:
+            await self._runtime.store.forget(name)
+        except Exception as error:
+            return error
         return None
 
     async def enter(self, name: str) -> Session:
