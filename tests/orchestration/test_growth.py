@@ -97,8 +97,8 @@ def _silent(room: Room) -> AbstractAsyncContextManager[LiveChannel]:
 def census() -> Counter[str]:
     """How many things of ours there are, by kind."""
     gc.collect()
-    kinds = Counter(type(thing) for thing in gc.get_objects())
-    return Counter({str(kind): n for kind, n in kinds.items() if kind.__module__.startswith(("delivery", "orchestr"))})
+    kinds = Counter(str(type(thing)) for thing in gc.get_objects())
+    return Counter({kind: n for kind, n in kinds.items() if kind.startswith(("<class 'delivery", "<class 'orch"))})
 
 
 def test_results_that_are_heard_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
