@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 DELEGATION_MESSAGE = "I'm on it. My colleagues are looking into that; I will tell you what they find."
 
-_ELSEWHERE = {"delivery_strategy": "; it is called 'delivery' here, and is the Runtime's"}
+_ELSEWHERE = {
+    "delivery_strategy": "; it is called 'delivery' here, and is the Runtime's",
+    "agents": "; the one that talks is called 'supervisor' here, the others 'workers'",
+    "agent": "; the one that talks is called 'supervisor' here",
+    "supervisor_id": "; give the Agent itself, as 'supervisor'",
+    "async_mode": "; it is called 'async_delivery' here",
+}
 
 
 class Supervisor(Orchestration):
@@ -71,7 +77,7 @@ class Supervisor(Orchestration):
         if not isinstance(supervisor, Agent):
             raise TypeError(f"supervisor: {supervisor!r} is no Agent")
         self.supervisor = supervisor
-        self.delegation_message = delegation_message and readable(delegation_message, "delegation_message")
+        self.delegation_message = "" if delegation_message == "" else readable(delegation_message, "delegation_message")
         self.share_channels = tuple(valid_name(id, "share_channels") for id in _ids(share_channels))
         for field, value in (("auto_delegate", auto_delegate), ("refine_task", refine_task)):
             _choice(field, value, (True, False))
@@ -79,7 +85,7 @@ class Supervisor(Orchestration):
             _choice(field, choice, (True, False, None))
         background = None if wait_for_result is None else not wait_for_result
         first, second = (async_delivery, background) if auto_delegate else (background, async_delivery)
-        self._asynchronous = second if first is None else first
+        self.in_background = second if first is None else first
         team = _team(supervisor, workers)
         how = "parallel" if auto_delegate and strategy is None else strategy
         one = _together(f"{supervisor.id}.workers", team, how)
@@ -88,7 +94,7 @@ class Supervisor(Orchestration):
         if len(set(self._tools)) < len(self._tools):
             raise ValueError(f"workers: two of the tools {', '.join(self._tools)} have one name; choose other ids")
         instruction = REFINE if refine_instruction is None else readable(refine_instruction, "refine_instruction")
-        self._team = Team(one, self._asynchronous, refine_task, instruction) if auto_delegate and one else None
+        self._team = Team(one, self.in_background, refine_task, instruction) if auto_delegate and one else None
 
     def agents(self) -> Sequence[Agent]:
         """Only the supervisor talks."""
@@ -103,7 +109,7 @@ class Supervisor(Orchestration):
         room, agent = runtime.room(room_id), self.supervisor
         room.attach(agent)
         shared = Shared(room, self.share_channels)
-        inline = None if self._asynchronous is None else not self._asynchronous
+        inline = None if self.in_background is None else not self.in_background
         delegating = [
             delegate_tool(runtime, room_id, worker, name, self.delegation_message, inline=inline, share_channels=shared)
             for worker, name in zip(self._workers, self._tools, strict=True)

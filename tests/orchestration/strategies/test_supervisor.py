@@ -107,6 +107,91 @@ def test_a_strategy_that_is_not_known_is_refused(strategy: Any) -> None:
         Supervisor(agent(), [works("a")], strategy=strategy)
 
 
+@pytest.mark.parametrize("strategy", ["parallel", "sequential", None])
+def test_the_house_has_one_tool_for_all_to_offer_in_a_call(strategy: Any) -> None:
+    supervisor = Supervisor(agent(), [works("tech"), works("prices")], strategy=strategy, auto_delegate=True)
+    assert tools_of(supervisor) == ["delegate_workers", *TASKS]
+    (team,) = supervisor.workers()
+    assert isinstance(team, Sequence if strategy == "sequential" else FanOut)
+
+
+@pytest.mark.parametrize(
+    ("how", "background"),
+    [
+        ({}, None),
+        ({"async_delivery": True}, True),
+        ({"async_delivery": False}, False),
+        ({"wait_for_result": True}, False),
+        ({"wait_for_result": False}, True),
+        ({"async_delivery": True, "wait_for_result": True}, False),
+        ({"async_delivery": True, "wait_for_result": True, "auto_delegate": True}, True),
+        ({"wait_for_result": False, "auto_delegate": True}, True),
+    ],
+)
+def test_of_the_two_ways_to_ask_for_background_work_each_mode_has_its_own(how: Any, background: bool | None) -> None:
+    assert Supervisor(agent(), [works("tech")], **how).in_background is background
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "fault"),
+    [
+        ({"auto_delegate": "yes"}, TypeError, "auto_delegate: 'yes' is not known; use True, False"),
+        ({"auto_delegate": None}, TypeError, "auto_delegate: None is not known; use True, False"),
+        ({"refine_task": 1}, TypeError, "refine_task: 1 is not known; use True, False"),
+        ({"async_delivery": "yes"}, TypeError, "async_delivery: 'yes' is not known; use True, False, None"),
+        ({"wait_for_result": 0}, TypeError, "wait_for_result: 0 is not known; use True, False, None"),
+        ({"refine_instruction": ""}, ValueError, "refine_instruction: it is empty"),
+        ({"refine_instruction": 3}, ValueError, "refine_instruction: int is no text"),
+        ({"delegation_message": " "}, ValueError, "delegation_message: it is empty"),
+        ({"delegation_message": None}, ValueError, "delegation_message: NoneType is no text"),
+        ({"delegation_message": 3}, ValueError, "delegation_message: int is no text"),
+        ({"share_channels": "ws"}, TypeError, "share_channels: 'ws' is one name; give a list"),
+        ({"share_channels": 3}, TypeError, "share_channels: 3 is no list"),
+        ({"share_channels": [3]}, ValueError, "share_channels must be text"),
+        ({"colour": "red"}, TypeError, "Supervisor got an unknown argument 'colour'$"),
+        ({"delivery_strategy": "queued"}, TypeError, "'delivery_strategy'; it is called 'delivery' here, and is the R"),
+        ({"agents": []}, TypeError, "'agents'; the one that talks is called 'supervisor' here, the others 'workers'"),
+        ({"async_mode": True}, TypeError, "'async_mode'; it is called 'async_delivery' here"),
+    ],
+)
+def test_a_choice_that_is_none_is_refused(how: Any, error: type[Exception], fault: str) -> None:
+    with pytest.raises(error, match=fault):
+        Supervisor(agent(), [works("a")], **how)
+
+
+@pytest.mark.parametrize("workers", ["tech", works("a"), {"a": works("a")}, None])
+def test_workers_are_a_list(workers: Any) -> None:
+    with pytest.raises(TypeError, match=r"workers: .* is no list; give a list of agents and workers"):
+        Supervisor(agent(), workers)
+
+
+def test_its_tools_are_its_own() -> None:
+    async def main() -> None:
+        supervisor = Supervisor(agent(), [works("tech")])
+        async with Runtime(orchestration=supervisor, state=None, channels=lambda _: SimulatedChannel()) as runtime:
+            room = await runtime.create_room("lobby")
+            await runtime.attach_agent("lobby", agent("other"))
+            assert [t.name for t in room.tools_of("host")] == ["delegate_to_tech", *TASKS]
+            assert room.tools_of("other") == []
+            assert room.talker is supervisor.supervisor
+
+    run(main())
+
+
+def test_two_supervisors_may_be_in_one_room() -> None:
+    async def main() -> None:
+        first, second = (Supervisor(agent(id), [works(f"{id}-w")], auto_delegate=True) for id in ("one", "two"))
+        async with Runtime(orchestration=first, state=None, channels=lambda _: SimulatedChannel()) as runtime:
+            room = await runtime.create_room("lobby")
+            runtime.tasks.register(*second.workers(), room="lobby")
+            await second.install(runtime, "lobby")
+            assert [t.name for t in room.tools_of("one")] == ["delegate_workers", *TASKS]
+            assert [t.name for t in room.tools_of("two")] == ["delegate_workers", *TASKS]
+            assert list(room.agents) == ["one", "two"]
+
+    run(main())
+
+
 def test_a_tool_of_the_agents_own_must_not_have_the_name_of_one_it_gets() -> None:
     async def recall() -> str:
         return "mine"

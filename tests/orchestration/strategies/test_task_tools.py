@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
@@ -21,9 +21,14 @@ from voice.clock import run
 SAYS = {
     "delegate_to_quick": "be quick",
     "delegate_to_slow": "take your time",
+    "delegate_to_ages": "take ages",
     "delegate_to_broken": "break it",
     "delegate_to_quiet": "be quiet",
 }
+
+
+def about(slots: Mapping[str, str]) -> Mapping[str, str]:
+    return {"about": slots.get("topic", "")}
 
 
 def works(id: str, seconds: float, text: str = "", error: Exception | None = None) -> FunctionWorker:
@@ -47,6 +52,8 @@ def house() -> Runtime:
             Intent(["how is it going"], call="task_status"),
             Intent(["forget it"], call="cancel_task"),
             Intent(["what did you find"], call="recall"),
+            Intent(["cancel the (one|work) about {topic}"], call="cancel_task", arguments=about),
+            Intent(["what about {topic}"], call="recall", arguments=about),
             Intent(["tell me a story"], "one two three four five six seven eight nine ten."),
         ],
         fallback=("pardon.",),
@@ -55,6 +62,7 @@ def house() -> Runtime:
     workers = [
         works("quick", 0.1, "boats float."),
         works("slow", 8, "planes fly high."),
+        works("ages", 60, "planes fly high."),
         works("broken", 0.1, error=OSError("no network")),
         works("quiet", 0.1),
     ]
@@ -291,5 +299,111 @@ def test_what_is_dropped_is_not_recalled() -> None:
         await call.interrupt("forget it")
         await call.hears("i dropped planes.")
         await ask(call, "what did you find", "nothing yet.")
+
+    play(script)
+
+
+# -- one of several
+
+
+def test_the_one_that_is_meant_is_dropped() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "take ages planes", "on it.")
+        await ask(call, "take ages trains", "on it.")
+        await ask(call, "cancel the one about planes", "i dropped planes.")
+        await ask(call, "how is it going", "ages is still working on trains: ages reads.")
+        await call.hears("planes fly high.", timeout=120)  # that is what it says of everything, here of trains
+        await call.silence(20)
+        assert await statuses(call) == [Status.HEARD]
+
+    play(script)
+
+
+def test_which_one_is_asked_when_several_may_be_meant() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "take ages old planes", "on it.")
+        await ask(call, "take ages new planes", "on it.")
+        await ask(call, "cancel the one about planes", "that may be old planes or new planes. ask which one is meant.")
+        await ask(call, "cancel the one about new planes", "i dropped new planes.")
+        await ask(call, "how is it going", "working on old planes")
+
+    play(script)
+
+
+def test_of_two_that_are_the_same_the_newer_one_is_dropped() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "take ages planes", "on it.")
+        await ask(call, "take ages planes", "on it.")
+        await ask(call, "cancel the one about planes", "i dropped planes.")
+        await ask(call, "how is it going", "ages is still working on planes: ages reads.")
+
+    play(script)
+
+
+def test_what_there_is_is_said_when_none_is_meant() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "cancel the one about boats", "there is nothing to cancel.")
+        await ask(call, "take your time planes", "on it.")
+        await ask(call, "cancel the one about boats", "there is nothing about that. there is planes.")
+        await call.hears("planes fly high.")
+
+    play(script)
+
+
+def test_a_result_that_waits_is_meant_too() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "take your time planes", "on it.")
+        await call.silence(4)
+        await call.interrupt("tell me a story " * 4)
+        await call.hears("pardon.")
+        await call.interrupt("take ages trains")
+        await call.hears("on it.")
+        await call.interrupt("cancel the one about planes")
+        await call.hears("i dropped planes.")
+        await ask(call, "how is it going", "ages is still working on trains")
+
+    play(script)
+
+
+def test_anothers_work_is_not_dropped() -> None:
+    async def script(call: SimulatedCall) -> None:
+        bob = call.joined_by("bob")
+        await ask(call, "take your time planes", "on it.")
+        await bob.say("cancel the one about planes")
+        await bob.hears("there is nothing to cancel.")
+        await call.hears("planes fly high.")
+
+    play(script)
+
+
+def test_what_was_found_about_something_is_told() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "be quick boats", "boats float.")
+        await ask(call, "take your time trains", "on it.")
+        await call.hears("planes fly high.")
+        await ask(call, "what about boats", "boats float.")
+        await ask(call, "what about trains", "planes fly high.")  # they were asked for
+        await ask(call, "what about high planes", "planes fly high.")  # it says so
+        await ask(call, "what did you find", "planes fly high.")
+
+    play(script)
+
+
+def test_what_there_is_is_said_when_nothing_was_found_about_it() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "what about boats", "there is nothing yet.")
+        await ask(call, "be quick ships", "boats float.")
+        await ask(call, "what about trains", "there is nothing about that yet. there is something about ships.")
+        await ask(call, "take your time trains", "on it.")
+        await ask(call, "what about trains", "nothing about that yet. slow is still working on trains: slow reads.")
+
+    play(script)
+
+
+def test_many_names_are_not_all_told() -> None:
+    async def script(call: SimulatedCall) -> None:
+        for number in ("one", "two", "three", "four", "five", "six", "seven"):
+            await ask(call, f"be quick boat {number}", "boats float.")
+        await ask(call, "what about trains", "about boat seven, boat six, boat five, boat four and boat three.")
 
     play(script)
