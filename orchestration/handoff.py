@@ -304,9 +304,8 @@ class HandoffRules:
         own = self.phase_map.get(target, phase)
         if phase != own:
             return f"{target} works in the phase {own!r}, not in {phase!r}."
-        if phase not in plan.get(now_in, {*plan}.union(*plan.values())):
-            return f"The phase {phase!r} does not follow on {now_in!r}."
-        return None
+        follows = phase in plan[now_in] if now_in in plan else any(phase in (at, *after) for at, after in plan.items())
+        return None if follows else f"The phase {phase!r} does not follow on {now_in!r}."
 
     def _told(self, code: RejectionCode, wrong: str, by: str, state: ConversationState) -> Rejection:
         names = [*self.targets(by, state.phase), *([HUMAN] if self.human else [])]
