@@ -74,3 +74,10 @@ def test_a_result_beyond_all_measure_is_cut_and_the_model_knows() -> None:
 
 def test_several_results_are_told_as_one() -> None:
     assert parts(tell(["boats", "trains"]))[1] == "boats\ntrains"
+
+
+def test_a_reader_is_given_a_result_as_it_is_and_a_listener_in_a_few_sentences() -> None:
+    heard, read = tell(["def f(): ..."], "k"), tell(["def f(): ..."], "k", written=True)
+    assert heard.startswith("Tell the caller the result below now, in a few spoken sentences")
+    assert read.startswith("Give the caller the result below now, in writing")
+    assert heard.partition("All between")[2] == read.partition("All between")[2]
