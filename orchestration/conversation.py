@@ -18,6 +18,7 @@ from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
 from orchestration.agent import Agent
 from orchestration.asked import ROUTED, Asked, Stage, answering, current
+from orchestration.authors import Authors
 from orchestration.content import made_speakable
 from orchestration.event import RoomEvent
 from orchestration.fence import tell
@@ -74,8 +75,8 @@ class Host(Protocol):
         """An agent is to see an event that another one answers."""
         ...
 
-    def noted(self, utterance: Utterance, kind: UtteranceRole, deliveries: tuple[str, ...]) -> None:
-        """An utterance begins, with these deliveries in it."""
+    def noted(self, utterance: Utterance, kind: UtteranceRole, deliveries: tuple[str, ...], authors: Authors) -> None:
+        """An utterance of these agents begins, with these deliveries in it."""
         ...
 
     def settle_carried(self, delivery: str, heard: bool) -> None:
@@ -98,6 +99,7 @@ class Reply:
     failed: bool = False
     refused: str = ""
     """Why it was not written: a hook would not have it."""
+    authors: Authors = field(default_factory=Authors)
 
     async def told(self) -> RoomEvent | None:
         """What came of it, as others are told; None: nothing, or the talk ended before."""
@@ -116,6 +118,12 @@ class _Words:
     reply: Reply | None = None
     sent: RoomEvent | None = None
     """What hooks made of it, if it was written."""
+
+    @property
+    def author(self) -> str:
+        """Which agent wrote what is no reply: who looked on and intervened, too; "": none."""
+        by = self.metadata.get("agent") if self.metadata.get("intervention") is True else self.agent
+        return by if isinstance(by, str) and by != SYSTEM else ""
 
 
 class Conversation:
@@ -140,6 +148,14 @@ class Conversation:
         if asked is not None and asked.room.id == self.room.id:
             return asked.caller
         return self._reply.turn.caller if self._reply else None
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """Where the answer is for which the running tool was called: the utterance, and its characters so far."""
+        reply = self._reply
+        if reply is None or reply.utterance is None or reply.asked is None or reply.asked is not current():
+            return None
+        return reply.utterance.id, reply.authors.chars
 
     async def run(self) -> None:
         """Answer turns until the channel has no more."""
@@ -279,7 +295,7 @@ class Conversation:
         self._reply = reply
         utterance = reply.utterance = self._channel.say(text, reply_to=reply.turn if reply.owed else None)
         self._words[utterance.id] = words
-        self._host.noted(utterance, "reply", ())
+        self._host.noted(utterance, "reply", (), reply.authors)
         reply.over = self._group.create_task(self._follow(reply, utterance))
         return reply
 
@@ -300,6 +316,7 @@ class Conversation:
             async with aclosing((self.room.responder or ROUTED).respond(asked)) as pieces:
                 async for piece in pieces:
                     reply.begun = True
+                    reply.authors.wrote(asked.agent.id if asked.agent else "", piece)
                     yield piece
         except Exception as error:
             reply.failed = True
@@ -338,7 +355,7 @@ class Conversation:
     ) -> None:
         """Something is said that is no reply."""
         self._words[utterance.id] = words
-        self._host.noted(utterance, kind, deliveries)
+        self._host.noted(utterance, kind, deliveries, Authors(words.author))
         self._group.create_task(self._remember(utterance, ()))
 
     async def _remember(self, utterance: Utterance, stages: Sequence[Stage]) -> RoomEvent | None:

@@ -305,6 +305,8 @@ def _note(runtime: Runtime, room: Room, text: str, facts: Mapping[str, Any]) -> 
     runtime.store.note(event)
     runtime.broadcast.after(event)
     runtime.broadcast.show(room, event)
+    if session := runtime.session(room.id):
+        session.handed_over(facts["from_agent"], facts["to_agent"])
     return event.id
 
 

@@ -3,8 +3,9 @@
 Pure: no I/O, no clock. Every time is in loop seconds; `welcome`, `pong` and `snapshot` carry the loop's `now`, so that
 a page can align them with its own clock. Messages, by kind (what the page, and anybody else's page, relies on):
 
-    snapshot   {now, callers, floor, turns, utterances, tasks, deliveries}: all that is known, oldest first; the page
-               starts anew from it. The rows are those of the messages below, with in addition
+    snapshot   {now, callers, floor, turns, utterances, tasks, deliveries, handoffs, holder}: all that is known, oldest
+               first; the page starts anew from it. `holder` is null where nobody needs to be told. The rows are those
+               of the messages below, with in addition
                callers[].spans, utterances[].spans: [[from, until or null], ...] when they were audible
                callers[].words: what they are saying, as far as it is understood
                utterances[].heard, .done, .question and the whole text
@@ -16,11 +17,17 @@ a page can align them with its own clock. Messages, by kind (what the page, and 
     dropped    {caller, why, text, at} speech that made no turn: no_words, backchannel
     digit      {caller, digit, at}
     floor      {state, blocker, caller, since, at}  as in voice/floor.py
-    utterance  {id, role, deliveries, from, text, at}  the agent's words: `text` replaces everything from character
-               `from` on. role: reply, delivery, apology
+    utterance  {id, role, deliveries, from, text, agents, at}  an agent's words: `text` replaces everything from
+               character `from` on. role: reply, delivery, apology. agents: [{start, name, heard}, ...], whose words
+               begin at which character; more than one when the conversation was handed over within it. `heard` is
+               when the first of them reached the ear, or null
     speaking   {utterance, state, question, until, at}  state: scheduled (audible until `until`), started, paused, ended
     heard      {utterance, chars, at} this many characters of its text have reached the ear
-    task       {id, label, status, parent, progress, at}
+    handoff    {from, to, utterance, chars, at}  an agent gave the conversation to another one (null: a person),
+               within an utterance after so many characters (null and 0: beside what is said). Names only: what
+               agents tell each other about a caller is not for the page
+    holder     {agent, at}  who has the conversation, told where it may change; null: a person
+    task       {id, label, status, parent, round, progress, at}  round: of a review loop, from 1 on; else 0
     delivery   {id, label, status, reason, heard_chars, length, task, at}  heard_chars and length: characters
 
 Text is cut at MAX_TEXT characters, labels, reasons and progress at MAX_LABEL; older rows make room for newer ones,
@@ -30,9 +37,21 @@ those that are over first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from dataclasses import asdict
+from typing import Any, Literal
 
+from orchestration.panel_rows import (
+    MAX_ROWS,
+    CallerRow,
+    DeliveryRow,
+    Part,
+    TaskRow,
+    UtteranceRow,
+    add,
+    make_room,
+    mark,
+    without_history,
+)
 from voice.events import (
     Deafened,
     DigitPressed,
@@ -59,90 +78,10 @@ UtteranceRole = Literal["reply", "delivery", "apology"]
 
 MAX_TEXT = 2000
 MAX_LABEL = 200
-MAX_ROWS = 60
-"""Callers, turns, utterances, tasks and deliveries remembered, of each."""
 MAX_FLOOR = 240
 """Changes of the floor remembered."""
-MAX_SPANS = 60
-"""Spans or steps of one row remembered."""
-ENDED = frozenset({"done", "failed", "heard", "superseded", "expired", "refused", "cancelled", "dropped", "dead"})
-"""Statuses after which a task or a delivery does not change."""
-
-Span = list[float | None]
-Step = list[str | float]
-
-
-class _Row(Protocol):
-    @property
-    def over(self) -> bool:
-        """Nothing more will happen to it."""
-        ...
-
-
-R = TypeVar("R", bound=_Row)
-
-
-@dataclass(slots=True)
-class _Caller:
-    id: str
-    name: str
-    state: str = "gone"
-    at: float = 0.0
-    words: str = ""
-    spans: list[Span] = field(default_factory=list)
-
-    @property
-    def over(self) -> bool:
-        return self.state == "gone"
-
-
-@dataclass(slots=True)
-class _Utterance:
-    id: str
-    role: str
-    deliveries: list[str]
-    text: str
-    at: float
-    heard: int = 0
-    done: bool = False
-    question: bool = False
-    spans: list[Span] = field(default_factory=list)
-
-    @property
-    def over(self) -> bool:
-        return self.done
-
-
-@dataclass(slots=True)
-class _Task:
-    id: str
-    label: str
-    status: str
-    parent: str | None
-    progress: str
-    at: float
-    history: list[Step] = field(default_factory=list)
-
-    @property
-    def over(self) -> bool:
-        return self.status in ENDED
-
-
-@dataclass(slots=True)
-class _Delivery:
-    id: str
-    label: str
-    status: str
-    reason: str
-    heard_chars: int
-    length: int
-    task: str | None
-    at: float
-    history: list[Step] = field(default_factory=list)
-
-    @property
-    def over(self) -> bool:
-        return self.status in ENDED
+MAX_PARTS = 20
+"""Agents' parts of one utterance that are told."""
 
 
 class Panel:
@@ -150,12 +89,14 @@ class Panel:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._callers: dict[str, _Caller] = {}
+        self._callers: dict[str, CallerRow] = {}
         self._floor: list[dict[str, Any]] = []
         self._turns: list[dict[str, Any]] = []
-        self._utterances: dict[str, _Utterance] = {}
-        self._tasks: dict[str, _Task] = {}
-        self._deliveries: dict[str, _Delivery] = {}
+        self._utterances: dict[str, UtteranceRow] = {}
+        self._tasks: dict[str, TaskRow] = {}
+        self._deliveries: dict[str, DeliveryRow] = {}
+        self._handoffs: list[dict[str, Any]] = []
+        self._holder: dict[str, Any] | None = None
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """All that is known at `now` (loop seconds), JSON-ready, for a page that comes late or comes back."""
@@ -167,6 +108,8 @@ class Panel:
             "utterances": [asdict(utterance) for utterance in self._utterances.values()],
             "tasks": [asdict(task) for task in self._tasks.values()],
             "deliveries": [asdict(delivery) for delivery in self._deliveries.values()],
+            "handoffs": [dict(handoff) for handoff in self._handoffs],
+            "holder": self._holder and dict(self._holder),
         }
 
     def caller(self, id: str, name: str) -> None:
@@ -188,7 +131,7 @@ class Panel:
                 self._presence(id, why.value, at)
             case SpeechStarted(id) | SpeechStopped(id):
                 on = isinstance(event, SpeechStarted)
-                _mark(self._caller(id).spans, on, at)
+                mark(self._caller(id).spans, on, at)
                 self._send("speech", {"caller": id, "on": on, "at": at})
             case WordsHeard(id, text):
                 self._words(id, text, at)
@@ -210,38 +153,82 @@ class Panel:
                 pass
 
     def utterance(
-        self, id: str, text: str, kind: UtteranceRole = "reply", deliveries: Sequence[str] = (), *, at: float
+        self,
+        id: str,
+        text: str,
+        kind: UtteranceRole = "reply",
+        deliveries: Sequence[str] = (),
+        agents: Sequence[tuple[int, str]] = (),
+        *,
+        at: float,
     ) -> None:
-        """The agent says, or is about to say, `text`; call again with the whole text as it grows.
+        """An agent says, or is about to say, `text`; call again with the whole text as it grows.
 
-        `deliveries` are the ids of those it carries.
+        `deliveries` are the ids of those it carries, `agents` the names of those whose words it has, each with the
+        character at which theirs begin.
         """
         text = _cut(text, MAX_TEXT)
+        parts = [Part(start, _cut(name, MAX_LABEL)) for start, name in agents if not start or start < len(text)]
+        parts = parts[:MAX_PARTS]
         row = self._utterances.get(id)
         if row is None:
-            _make_room(self._utterances)
-            row = self._utterances[id] = _Utterance(id, kind, list(deliveries), "", at)
-        elif (row.text, row.role, row.deliveries) == (text, kind, list(deliveries)):
+            make_room(self._utterances)
+            row = self._utterances[id] = UtteranceRow(id, kind, list(deliveries), "", at)
+        elif (row.text, row.role, row.deliveries) == (text, kind, list(deliveries)) and len(row.agents) == len(parts):
             return
         start = len(row.text) if text.startswith(row.text) else 0
         row.text, row.role, row.deliveries = text, kind, list(deliveries)
+        row.agents += parts[len(row.agents) :]
+        row.hear(row.heard, at)
         message = {"id": id, "role": kind, "deliveries": list(deliveries), "from": start, "text": text[start:]}
-        self._send("utterance", {**message, "at": at})
+        self._send("utterance", {**message, "agents": [asdict(part) for part in row.agents], "at": at})
+
+    def handoff(
+        self, giver: str | None, taker: str | None, utterance: str | None = None, chars: int = 0, *, at: float
+    ) -> None:
+        """The agent called `giver` gave the conversation to `taker`; None: a person.
+
+        `utterance`: within that one, after so many characters of its text.
+        """
+        names = {name: who and _cut(who, MAX_LABEL) for name, who in (("from", giver), ("to", taker))}
+        row = {**names, "utterance": utterance, "chars": chars, "at": at}
+        self._handoffs.append(row)
+        del self._handoffs[:-MAX_ROWS]
+        self._send("handoff", dict(row))
+
+    def holder(self, agent: str | None, *, at: float) -> None:
+        """The agent of this name has the conversation (None: a person)."""
+        agent = agent if agent is None else _cut(agent, MAX_LABEL)
+        if self._holder is None or self._holder["agent"] != agent:
+            self._holder = {"agent": agent, "at": at}
+            self._send("holder", dict(self._holder))
 
     def task(
-        self, id: str, label: str, status: str, parent: str | None = None, progress: str = "", *, at: float
+        self,
+        id: str,
+        label: str,
+        status: str,
+        parent: str | None = None,
+        progress: str = "",
+        round: int = 0,
+        *,
+        at: float,
     ) -> None:
-        """A background task is `status` (queued, running, done, failed, cancelled) at `at`; `progress` in words."""
+        """A background task is `status` (queued, running, done, failed, cancelled) at `at`; `progress` in words.
+
+        `round`: in which round of a review loop it is done (0: in none).
+        """
         label, progress = _cut(label, MAX_LABEL), _cut(progress, MAX_LABEL)
         row = self._tasks.get(id)
-        if row and (row.label, row.status, row.parent, row.progress) == (label, status, parent, progress):
+        told = (label, status, parent, round, progress)
+        if row and (row.label, row.status, row.parent, row.round, row.progress) == told:
             return
         if row is None:
-            _make_room(self._tasks)
+            make_room(self._tasks)
         history = row.history if row else []
-        self._tasks[id] = _Task(id, label, status, parent, progress, at, history)
-        _add(history, [status, progress, at])
-        self._send("task", _without_history(asdict(self._tasks[id])))
+        self._tasks[id] = TaskRow(id, *told, at, history)
+        add(history, [status, progress, at])
+        self._send("task", without_history(self._tasks[id]))
 
     def delivery(
         self,
@@ -262,28 +249,28 @@ class Panel:
         """
         label, reason = _cut(label, MAX_LABEL), _cut(reason, MAX_LABEL)
         old = self._deliveries.get(id)
-        row = _Delivery(id, label, status, reason, heard_chars, length, task, at, old.history if old else [])
+        row = DeliveryRow(id, label, status, reason, heard_chars, length, task, at, old.history if old else [])
         if old and asdict(old) == asdict(row) | {"at": old.at}:
             return
         if old is None:
-            _make_room(self._deliveries)
+            make_room(self._deliveries)
         if old is None or (old.status, old.reason) != (status, reason):
-            _add(row.history, [status, reason, at])
+            add(row.history, [status, reason, at])
         self._deliveries[id] = row
-        self._send("delivery", _without_history(asdict(row)))
+        self._send("delivery", without_history(row))
 
-    def _caller(self, id: str) -> _Caller:
+    def _caller(self, id: str) -> CallerRow:
         row = self._callers.get(id)
         if row is None:
-            _make_room(self._callers)
-            row = self._callers[id] = _Caller(id, _cut(id, MAX_LABEL))
+            make_room(self._callers)
+            row = self._callers[id] = CallerRow(id, _cut(id, MAX_LABEL))
         return row
 
     def _presence(self, id: str, state: str, at: float) -> None:
         row = self._caller(id)
         row.state, row.at = state, at
         if state != "here":
-            _mark(row.spans, False, at)
+            mark(row.spans, False, at)
             row.words = ""
         self._send("caller", {"id": id, "name": row.name, "state": state, "at": at})
 
@@ -308,7 +295,7 @@ class Panel:
     def _heard(self, id: str, chars: int, at: float) -> None:
         row = self._utterances.get(id)
         if row is not None and chars > row.heard:
-            row.heard = chars
+            row.hear(chars, at)
             self._send("heard", {"utterance": id, "chars": chars, "at": at})
 
     def _speaking(self, event: SpeakingScheduled | SpeakingStarted | SpeakingPaused | SpeakingEnded, at: float) -> None:
@@ -317,7 +304,7 @@ class Panel:
         until = event.until if isinstance(event, SpeakingScheduled) else None
         if row := self._utterances.get(event.utterance):
             if state != "scheduled":
-                _mark(row.spans, state == "started", at)
+                mark(row.spans, state == "started", at)
             row.done |= state == "ended"
             row.question |= question
         message = {"utterance": event.utterance, "state": state, "question": question, "until": until}
@@ -330,33 +317,6 @@ _SPEAKING = {
     SpeakingPaused: "paused",
     SpeakingEnded: "ended",
 }
-
-
-def _mark(spans: list[Span], on: bool, at: float) -> None:
-    """Open a span at `at`, or close the open one."""
-    is_open = bool(spans) and spans[-1][1] is None
-    if on and not is_open:
-        spans.append([at, None])
-        del spans[:-MAX_SPANS]
-    elif is_open and not on:
-        spans[-1][1] = at
-
-
-def _add(history: list[Step], step: Step) -> None:
-    """Note a step; the first one is kept, because it says when the row began."""
-    history.append(step)
-    if len(history) > MAX_SPANS:
-        del history[1]
-
-
-def _make_room(rows: dict[str, R]) -> None:
-    """Make room for one more row: the oldest one that is over goes, or else the oldest."""
-    if len(rows) >= MAX_ROWS:
-        del rows[next((id for id, row in rows.items() if row.over), next(iter(rows)))]
-
-
-def _without_history(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "history"}
 
 
 def _cut(text: str, length: int) -> str:

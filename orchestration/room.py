@@ -60,6 +60,14 @@ class Room:
         others = {id: each for id, each in self.agents.items() if agent is None or id != agent.id}
         self.agents = {**({agent.id: agent} if agent else {}), **others}
 
+    def called(self, agent: str) -> str:
+        """What people call this agent: by its role, unless another one has that, too."""
+        known = self.agents.get(agent)
+        if known is None or not known.role:
+            return agent
+        same = [each for each in self.agents.values() if each.role == known.role]
+        return known.role if len(same) == 1 else f"{known.role} ({agent})"
+
     def attach(self, *agents: Agent) -> None:
         """Have agents in the room. Raises ValueError when another agent has such an id there, all or none then."""
         added = {agent.id: agent for agent in agents}

@@ -12,6 +12,7 @@ from delivery.desk import Desk, Refuse
 from delivery.ledger import Delivery, Status
 from delivery.message import Message
 from delivery.signals import Settled
+from orchestration.authors import Authors
 from orchestration.broadcast import Undelivered
 from orchestration.conversation import Conversation
 from orchestration.event import RoomEvent
@@ -22,8 +23,10 @@ from orchestration.oversight import Oversight
 from orchestration.panel import Panel, UtteranceRole
 from orchestration.room import Room
 from orchestration.room_trouble import RoomClosingError
+from orchestration.state import StateError
 from orchestration.tasks import TaskNews
 from orchestration.text_channel import Binding
+from orchestration.workers.review_loop import round_of
 from voice.channel import Caller, Utterance
 from voice.events import Event, Joined, Left, SpeakingEnded, SpeakingHeard, Turn
 from voice.floor import FloorChanged
@@ -77,7 +80,7 @@ class Session:
         self._group: asyncio.TaskGroup
         self._oversight: Oversight
         self._legs: set[asyncio.Task[None]] = set()
-        self._utterances: dict[str, tuple[Utterance, UtteranceRole, tuple[str, ...]]] = {}
+        self._utterances: dict[str, tuple[Utterance, UtteranceRole, tuple[str, ...], Authors]] = {}
         self._empty: asyncio.TimerHandle | None = None
 
     @property
@@ -143,6 +146,7 @@ class Session:
                 talk = self._group.create_task(self.conversation.run(), name="talk")
                 talk.add_done_callback(lambda _: self.close())
             self._live = True
+            self._show_holder()
             for running in self.runtime.tasks.running(self.room.id):
                 self.show_task(TaskNews(running.task, "", running.label, running.status))
             for binding in self.room.channels.values():
@@ -397,19 +401,40 @@ class Session:
             case _:
                 pass
 
-    def noted(self, utterance: Utterance, kind: UtteranceRole, deliveries: tuple[str, ...]) -> None:
-        """An utterance begins, with these deliveries in it."""
+    def noted(self, utterance: Utterance, kind: UtteranceRole, deliveries: tuple[str, ...], authors: Authors) -> None:
+        """An utterance of these agents begins, with these deliveries in it."""
         if self.written:
             return  # nobody sees a page here
-        self._utterances[utterance.id] = (utterance, kind, deliveries)
+        self._utterances[utterance.id] = (utterance, kind, deliveries, authors)
         self._show_utterance(utterance.id)
+        self._show_holder()
 
     def _show_utterance(self, id: str) -> None:
         if id in self._utterances:
-            utterance, kind, deliveries = self._utterances[id]
-            self.panel.utterance(id, utterance.text, kind, deliveries, at=self._loop.time())
+            utterance, kind, deliveries, authors = self._utterances[id]
+            agents = [(start, self.room.called(agent)) for start, agent in authors.begun]
+            self.panel.utterance(id, utterance.text, kind, deliveries, agents, at=self._loop.time())
             if utterance.done:
                 del self._utterances[id]
+
+    def handed_over(self, giver: str | None, taker: str | None) -> None:
+        """An agent gave the conversation to another one; None: a person."""
+        if self.written or not self._live:
+            return
+        giver, taker = (id and self.room.called(id) for id in (giver, taker))
+        utterance, chars = self.conversation.place or (None, 0)
+        self.panel.handoff(giver, taker, utterance, chars, at=self._loop.time())
+        self._show_holder()
+
+    def _show_holder(self) -> None:
+        """Say who has the conversation, where that may change."""
+        room = self.room
+        try:
+            talker = room.talker
+        except StateError:
+            return  # it is put right, and logged, with the next turn
+        if len(room.agents) > 1 or (room.agents and talker is None):
+            self.panel.holder(room.called(talker.id) if talker else None, at=self._loop.time())
 
     def show_task(self, news: TaskNews) -> None:
         """A task of this room got on."""
@@ -421,6 +446,7 @@ class Session:
             news.label if news.part else news.task.input,
             news.status.value,
             parent=news.task.id if news.part else None,
+            round=round_of(news.part),
             progress=news.progress,
             at=self._loop.time(),
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, Literal
 
-from orchestration.panel import ENDED
+from orchestration.panel_rows import ENDED
 from voice.simulated import Line
 
 Kind = Literal["you", "agent", "result", "task", "delivery", "floor", "note"]

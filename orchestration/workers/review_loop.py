@@ -94,6 +94,12 @@ class ReviewLoop:
         return reviews
 
 
+def round_of(part: str) -> int:
+    """The round of a review loop in which this part of a task is done, by its name (`Context.part`); 0: in none."""
+    *_, round_, _id = ("", "", *part.split("/"))
+    return int(round_) if round_.isdecimal() and len(round_) <= len(str(MAX_ITERATIONS)) else 0
+
+
 def told(reviews: Many[Review]) -> str:
     """What all of them say, one after the other."""
     return "\n\n".join(review.told() for review in reviews)

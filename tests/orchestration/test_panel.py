@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.panel import MAX_LABEL, MAX_ROWS, MAX_SPANS, MAX_TEXT, Panel
+from orchestration.panel import MAX_LABEL, MAX_PARTS, MAX_TEXT, Panel
+from orchestration.panel_rows import MAX_ROWS, MAX_SPANS
 from tests.e2e.scene import LENGTH, RESULT, mid_call
 from voice.events import (
     Deafened,
@@ -138,7 +139,7 @@ def test_the_agents_words_grow_and_are_heard() -> None:
     panel.event(SpeakingStarted("u1"), 2.4)
     panel.event(SpeakingHeard("u1", 19), 3.0)
     panel.event(SpeakingEnded("u1", question=True), 3.1)
-    base = {"id": "u1", "role": "reply", "deliveries": []}
+    base = {"id": "u1", "role": "reply", "deliveries": [], "agents": []}
     assert messages == [
         ("utterance", {**base, "from": 0, "text": "One moment", "at": 1.0}),
         ("utterance", {**base, "from": 10, "text": ", please.", "at": 1.2}),
@@ -166,8 +167,86 @@ def test_words_that_change_are_sent_again_whole() -> None:
         "deliveries": ["d1"],
         "from": 0,
         "text": "Five o'clock",
+        "agents": [],
         "at": 2.0,
     }
+
+
+def test_whose_words_an_utterance_has_and_when_they_were_first_heard() -> None:
+    panel, messages = told()
+    both = [(0, "Front desk"), (11, "Billing")]
+    panel.utterance("u", "One moment.", agents=both[:1], at=1.0)
+    panel.utterance("u", "One moment.", agents=both, at=1.1)
+    panel.event(SpeakingStarted("u"), 1.2)
+    panel.event(SpeakingHeard("u", 3), 1.4)
+    panel.utterance("u", "One moment. Billing here.", agents=both, at=1.5)
+    panel.utterance("u", "One moment. Billing here.", agents=both, at=1.6)
+    panel.event(SpeakingHeard("u", 11), 2.0)
+    panel.event(SpeakingHeard("u", 19), 2.5)
+    panel.event(SpeakingHeard("u", 25), 2.9)
+    first = {"start": 0, "name": "Front desk"}
+    second = {"start": 11, "name": "Billing"}
+    assert [m["agents"] for kind, m in messages if kind == "utterance"] == [
+        [{**first, "heard": None}],
+        [{**first, "heard": 1.4}, {**second, "heard": None}],
+    ]
+    assert panel.snapshot(3.0)["utterances"][0]["agents"] == [{**first, "heard": 1.4}, {**second, "heard": 2.5}]
+
+
+def test_an_agents_part_that_is_told_of_after_it_was_heard_begins_then() -> None:
+    panel, _ = told()
+    panel.utterance("u", "", agents=[(0, "Billing")], at=1.0)
+    panel.event(SpeakingHeard("u", 7), 1.5)
+    panel.utterance("u", "Billing here. Go on.", agents=[(0, "Billing"), (5, "Support")], at=1.6)
+    assert [part["heard"] for part in panel.snapshot(2.0)["utterances"][0]["agents"]] == [1.5, 1.6]
+
+
+def test_a_handoff_is_told_with_names_and_where_it_happened() -> None:
+    panel, messages = told()
+    panel.holder("Front desk", at=0.0)
+    panel.holder("Front desk", at=0.5)
+    panel.handoff("Front desk", "Billing", "u1", 11, at=1.0)
+    panel.holder("Billing", at=1.0)
+    panel.handoff("Billing", None, at=2.0)
+    panel.holder(None, at=2.0)
+    first = {"from": "Front desk", "to": "Billing", "utterance": "u1", "chars": 11, "at": 1.0}
+    second = {"from": "Billing", "to": None, "utterance": None, "chars": 0, "at": 2.0}
+    assert messages == [
+        ("holder", {"agent": "Front desk", "at": 0.0}),
+        ("handoff", first),
+        ("holder", {"agent": "Billing", "at": 1.0}),
+        ("handoff", second),
+        ("holder", {"agent": None, "at": 2.0}),
+    ]
+    snapshot = panel.snapshot(3.0)
+    assert (snapshot["handoffs"], snapshot["holder"]) == ([first, second], {"agent": None, "at": 2.0})
+
+
+def test_where_nobody_needs_to_be_told_nobody_has_the_conversation() -> None:
+    panel, _ = told()
+    snapshot = panel.snapshot(0.0)
+    assert (snapshot["handoffs"], snapshot["holder"]) == ([], None)
+
+
+def test_what_agents_are_called_and_how_often_they_hand_over_is_bounded() -> None:
+    panel, messages = told()
+    for i in range(5 * MAX_ROWS):
+        panel.handoff("a" * 1000, "b" * 1000, at=float(i))
+    panel.holder("c" * 1000, at=0.0)
+    many = [(place, "d" * 1000) for place in range(5 * MAX_PARTS)]
+    for _ in range(2):
+        panel.utterance("u", "x" * MAX_TEXT, agents=many, at=0.0)
+    assert [kind for kind, _ in messages].count("utterance") == 1
+    snapshot = panel.snapshot(0.0)
+    assert len(snapshot["handoffs"]) == MAX_ROWS
+    assert snapshot["handoffs"][-1]["at"] == 5 * MAX_ROWS - 1
+    assert len(snapshot["utterances"][0]["agents"]) == MAX_PARTS
+    names = [
+        *snapshot["handoffs"][0].values(),
+        snapshot["holder"]["agent"],
+        snapshot["utterances"][0]["agents"][0]["name"],
+    ]
+    assert max(len(name) for name in names if isinstance(name, str)) == MAX_LABEL
 
 
 def test_a_task_is_told_when_it_changes() -> None:
@@ -182,11 +261,24 @@ def test_a_task_is_told_when_it_changes() -> None:
         "label": "Look it up",
         "status": "running",
         "parent": "p",
+        "round": 0,
         "progress": "half way",
         "at": 2.0,
     }
     row = panel.snapshot(4.0)["tasks"][0]
     assert row["history"] == [["queued", "", 1.0], ["running", "half way", 2.0], ["done", "half way", 3.0]]
+
+
+def test_a_part_of_a_review_loop_has_its_round() -> None:
+    panel, messages = told()
+    panel.task("t/2/writer", "Writer", "running", "t", round=2, at=1.0)
+    panel.task("t/2/writer", "Writer", "running", "t", round=2, at=1.5)
+    panel.task("t/2/writer", "Writer", "done", "t", round=2, at=2.0)
+    assert [(m["label"], m["round"], m["status"]) for _, m in messages] == [
+        ("Writer", 2, "running"),
+        ("Writer", 2, "done"),
+    ]
+    assert panel.snapshot(3.0)["tasks"][0]["round"] == 2
 
 
 def test_a_delivery_says_why_it_waits() -> None:
