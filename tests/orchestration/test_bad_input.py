@@ -4,16 +4,33 @@ bounded time, the room answers the next turn, and nothing that was promised is l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from delivery import Status
-from orchestration import Agent, Loop, Orchestration, Pipeline, Runtime, Supervisor, Swarm, simulate
+from orchestration import (
+    Agent,
+    InboundMessage,
+    Loop,
+    Orchestration,
+    Pipeline,
+    RoomError,
+    Runtime,
+    Supervisor,
+    Swarm,
+    TextChannel,
+    TextContent,
+    simulate,
+)
+from orchestration.handoff import MAX_DEPTH
+from orchestration.models import Message, Prepared, ToolCall, ToolSpec
 from orchestration.simulation import SimulatedCall
 from tests.orchestration.broken import FAULTS, SECRET, WELL, Broken, Fault, Sensible
 from tests.orchestration.guide.written import Written, written
 from voice.clock import run
+from voice.exchange import APOLOGY
 
 Seat = Callable[[Agent, Callable[[str], Agent]], Orchestration]
 """Puts the agent with the broken model somewhere; the others are made of their ids."""
@@ -116,8 +133,8 @@ def test_in_a_call(seat: str, fault: Fault) -> None:
 
 
 async def asks(call: SimulatedCall, text: str) -> None:
-    """Say it; something is heard of an answer soon after."""
-    _, ended = await call.say(text)
+    """Say it, also over what is being said; something is heard of an answer soon after."""
+    _, ended = await call.interrupt(text)
     async with asyncio.timeout(MAX_CALL_WAIT):
         while not any(line.started > ended for line in call.lines):
             await asyncio.sleep(0.1)
@@ -127,3 +144,113 @@ async def nothing_is_owed(runtime: Runtime, room: str) -> None:
     """Every result that was promised was heard."""
     entries = await runtime.deliveries(room, list(Status))
     assert [entry.status for entry in entries if entry.status is not Status.HEARD] == []
+
+
+# -- agents that pass a caller round
+
+
+def passing_on(id: str, to: str) -> Agent:
+    """Hands over whatever it is asked, whatever it is told."""
+    call = ToolCall("h", "handoff_conversation", {"target": to, "reason": "It is for them.", "summary": "Nothing."})
+    return Agent(id, model=Prepared([call]))
+
+
+@pytest.mark.parametrize("ids", ["ab", "abc", "abcdefgh"])
+def test_agents_that_hand_over_in_a_circle_are_stopped(ids: str) -> None:
+    circle = Swarm([passing_on(id, to) for id, to in zip(ids, ids[1:] + ids[0], strict=True)])
+
+    async def script(page: Written) -> None:
+        reply = await page.asks("Tell me about boats.")
+        assert reply.text == APOLOGY
+        given_back = 1
+        assert page.state.handoff_count == min(len(ids) - 1, MAX_DEPTH) + given_back
+        holder = page.state.active_agent_id
+        assert holder is not None
+        page.runtime.room(page.room).agents[holder].model = Sensible()
+        assert (await page.asks("Is all well?")).text == WELL
+
+    written(script, orchestration=circle)
+
+
+def test_a_caller_who_is_passed_round_hears_an_apology() -> None:
+    async def main() -> None:
+        async with simulate(
+            Runtime(orchestration=Swarm([passing_on("a", "b"), passing_on("b", "a")]), state=None)
+        ) as call:
+            await asks(call, "tell me about boats")
+            await call.hears(APOLOGY)
+
+    run(main())
+
+
+def test_an_agent_that_hands_over_to_itself_answers() -> None:
+    def turning(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> str | ToolCall:
+        if messages[-1].role == "tool":
+            return messages[-1].text
+        return ToolCall("h", "handoff_conversation", {"target": "a", "reason": "Me.", "summary": "Nothing."})
+
+    async def script(page: Written) -> None:
+        said = "error: You have the conversation already: go on and answer the caller."
+        assert (await page.asks("Tell me about boats.")).text == said
+        assert page.state.handoff_count == 0
+
+    written(script, orchestration=Swarm([Agent("a", model=Prepared([turning])), passing_on("b", "a")]))
+
+
+# -- what cannot be is refused where it is written
+
+
+def one(id: str = "a") -> Agent:
+    return Agent(id, model=Sensible())
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "fault"),
+    [
+        (lambda: Pipeline([]), ValueError, "agents: there are none; give at least one Agent"),
+        (lambda: Pipeline([one(), one()]), ValueError, "agents: two have the id 'a'; ids must differ"),
+        (lambda: Pipeline([one("human")]), ValueError, "agents: 'human' is not free as an id"),
+        (lambda: Pipeline([one()], supervisor_id="a"), ValueError, "supervisor_id: 'a' is among the agents"),
+        (lambda: Pipeline([one(), "b"]), TypeError, "agents: 'b' is no Agent"),  # type: ignore[list-item]
+        (lambda: Swarm([]), ValueError, "agents: there are none"),
+        (lambda: Swarm([one(), one("b")], entry="c"), ValueError, "entry: 'c' is not among the agents; there are a, b"),
+        (lambda: Swarm([one(), one("b")], aliases={"x": "c"}), ValueError, "aliases: 'x' stands for 'c'"),
+        (lambda: Supervisor(one(), []), ValueError, "workers: the list is empty; give at least one"),
+        (lambda: Supervisor(one(), [one("b"), one("b")]), ValueError, "workers: the id 'b' is used twice"),
+        (lambda: Supervisor(one(), [one()]), ValueError, "workers: the id 'a' is the supervisor's"),
+        (lambda: Supervisor(one(), ["b"]), TypeError, "workers: 'b' is neither an Agent nor a worker"),  # type: ignore[list-item]
+        (lambda: Supervisor(one(), [one("b")], strategy="both"), ValueError, "strategy: 'both' is not known"),  # type: ignore[arg-type]
+        (lambda: Loop(one(), []), ValueError, "reviewers: the list is empty"),
+        (lambda: Loop(one(), [one()]), ValueError, "reviewers: 'a' is the producer"),
+        (lambda: Loop(one(), [one("b")], max_iterations=0), ValueError, "max_iterations: 0 is no whole number"),
+        (lambda: Runtime(orchestration="pipeline"), TypeError, "orchestration: 'pipeline' is no Orchestration"),  # type: ignore[arg-type]
+        (lambda: Runtime(delivery="soon"), ValueError, "strategy: 'soon' is not known; known are"),
+    ],
+)
+def test_a_strategy_that_cannot_be_is_refused(make: Callable[[], Any], error: type[Exception], fault: str) -> None:
+    with pytest.raises(error, match=fault):
+        make()
+
+
+def test_a_room_refuses_what_would_be_there_twice_or_is_not_there() -> None:
+    async def script(page: Written) -> None:
+        runtime, room = page.runtime, page.room
+        with pytest.raises(RoomError, match="exists already"):
+            await runtime.create_room(room)
+        with pytest.raises(ValueError, match="has the id 'ws-user'"):
+            await runtime.attach_agent(room, one("ws-user"))
+        with pytest.raises(ValueError, match="'a' is in room"):
+            await runtime.attach_channel(room, TextChannel("a"))
+        with pytest.raises(ValueError, match="used twice"):
+            await runtime.attach_agent(room, one())
+        with pytest.raises(RoomError, match="'ws-nobody' is in no room"):
+            await runtime.process_inbound(InboundMessage("ws-nobody", "user", TextContent("Hello?")))
+        with pytest.raises(RoomError, match="there is no room 'attic'"):
+            await runtime.attach_channel("attic", TextChannel("ws"))
+        with pytest.raises(ValueError, match="'nobody'"):
+            await runtime.delegate(room, "nobody", "boats")
+        with pytest.raises(ValueError, match="by: 'nobody' is no agent in room"):
+            await page.handoff.handle(room, "nobody", {})
+        assert (await page.asks("Is all well?")).text == WELL
+
+    written(script, orchestration=Pipeline([one(), one("b")]))

@@ -10,7 +10,7 @@ import pytest
 
 import orchestration
 from delivery import Immediate
-from orchestration import Agent, HandoffHandler, Loop, Pipeline, Runtime, Supervisor, Swarm
+from orchestration import Agent, HandoffHandler, Loop, Runtime, Supervisor
 from orchestration.models import Prepared
 from tests.orchestration.guide.written import agent
 
@@ -51,13 +51,3 @@ def test_an_import_of_roomkits_is_answered_with_ours(name: str, ours: str) -> No
 def test_an_agent_can_still_be_copied() -> None:
     twin = copy.copy(A)
     assert (twin.id, twin.model, twin is A) == (A.id, A.model, False)
-
-
-@pytest.mark.parametrize("strategy", [Pipeline, Swarm])
-def test_a_team_without_agents_or_with_one_twice_is_refused(strategy: Callable[..., Any]) -> None:
-    with pytest.raises(ValueError, match="agents: there are none; give at least one Agent"):
-        strategy(agents=[])
-    with pytest.raises(ValueError, match="agents: two have the id 'a'; ids must differ"):
-        strategy(agents=[A, agent("a")])
-    with pytest.raises(TypeError, match="agents: 'b' is no Agent"):
-        strategy(agents=[A, "b"])
