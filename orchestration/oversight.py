@@ -31,6 +31,8 @@ log = logging.getLogger("sottovoce.oversight")
 
 PATIENCE = 120.0
 """Seconds that one look may take, with all the tools that are called in it; what comes meanwhile waits for it."""
+TTL = 120.0
+"""Seconds after which what it wanted to put right is not said any more, if it could not be until then."""
 RULES = (
     "You look on at this conversation and do not take part in it: {who} answers the caller, and nobody hears what you "
     "write. If something has to be put right at once, call `intervene`. Otherwise write nothing, or just 'ok'."
@@ -127,6 +129,7 @@ class Oversight:
                     message,
                     strategy=WaitForIdle(),
                     to=asked.caller,
+                    ttl=TTL,
                     speak_as=SpeakAs.VERBATIM,
                     metadata=facts,
                 )

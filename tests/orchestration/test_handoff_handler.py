@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from delivery.desk import Refuse
 from orchestration import (
@@ -30,6 +32,7 @@ from orchestration import (
 )
 from orchestration.handoff_handler import FAILED
 from orchestration.models.model import ToolCall
+from orchestration.models.prepared import Answer
 from orchestration.simulation import SimulatedCall
 from orchestration.store.trouble import StaleRoomError, StoreError
 from orchestration.tools import Tool, tool
@@ -49,6 +52,7 @@ from tests.orchestration.relay import (
     state,
     targets,
 )
+from voice.exchange import APOLOGY
 
 PATH = {"from_agent": "sales", "to_agent": "support", "from_phase": "sales", "to_phase": "support"}
 FACTS = {**PATH, **ASK, "channel_escalation": "same"}
@@ -362,3 +366,48 @@ def test_an_apps_state_says_by_which_way_the_caller_is_to_be_reached() -> None:
         assert state(call).context["_handoff"]["channel_escalation"] == "sms"
 
     aloud(script, swarm(sales, agent("support", "Support here.")))
+
+
+# -- whatever models do
+
+IDS = ["a", "b", "c"]
+STEP = st.one_of(
+    st.just("words"),
+    st.sampled_from([*IDS, "nobody"]).map(hand),
+    st.sampled_from(IDS).map(lambda id: [hand(id), hand("a", "c2")]),
+    st.just(RuntimeError("no key")),
+    st.just(ToolCall("c3", "handoff_conversation", {"target": 1})),
+    st.just(ToolCall("c4", "no_such_tool", {})),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(st.lists(STEP, min_size=1, max_size=6), min_size=3, max_size=3), faults=st.sets(st.integers(0, 5))
+)
+def test_whatever_models_do_each_message_has_one_answer_of_who_has_the_conversation(
+    steps: list[list[Answer]], faults: set[int]
+) -> None:
+    logging.disable(logging.CRITICAL)
+    store = Moody()
+
+    async def script(runtime: Runtime) -> None:
+        records = Records(runtime)
+        for turn in range(6):
+            store.fault = StoreError if turn in faults else None
+            before = of_room(runtime)
+            who, what = await answer(runtime, "hello")
+            after = of_room(runtime)
+            assert what
+            assert after.active_agent_id in IDS
+            assert who == after.active_agent_id or APOLOGY in what
+            if turn in faults:
+                assert after == before
+            assert after.phase == after.active_agent_id
+        assert records.names.count("on_phase_transition") == of_room(runtime).handoff_count
+
+    team = [agent(id, *answers, "words") for id, answers in zip(IDS, steps, strict=True)]
+    try:
+        open_to(script, orchestration=Swarm(team, max_depth=3), store=store)
+    finally:
+        logging.disable(logging.NOTSET)

@@ -11,7 +11,7 @@ from orchestration import Agent, Pipeline, RoomEvent, Runtime, Swarm, TextChanne
 from orchestration.models.model import Message, Role, ToolCall
 from orchestration.models.prepared import Answer
 from orchestration.models.scripted import Intent, Scripted
-from orchestration.oversight import PATIENCE, SAID
+from orchestration.oversight import PATIENCE, SAID, TTL
 from orchestration.simulation import SimulatedCall
 from tests.orchestration.models.double import Double, calls
 from tests.orchestration.relay import (
@@ -54,7 +54,7 @@ def test_who_looks_on_is_heard_where_it_intervenes() -> None:
         await call.silence(3)
         assert heard(call) == ["It is ten thousand francs.", PRICE]
         (entry,) = await call.runtime.deliveries(call.room, [Status.HEARD])
-        assert (entry.delivery.to, entry.delivery.metadata["agent"]) == ("caller", "boss")
+        assert (entry.delivery.to, entry.delivery.metadata["agent"], entry.delivery.ttl) == ("caller", "boss", TTL)
         (news,) = await call.runtime.status_bus.recent(room=call.room)
         assert (news.agent_id, news.action, news.detail) == ("boss", "intervene", PRICE)
 

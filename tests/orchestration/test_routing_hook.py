@@ -180,6 +180,33 @@ def test_installed_in_all_rooms_it_works_where_its_agents_are() -> None:
     assert targets(triage) == ["billing", "bills", "human"]
 
 
+class Staffed(Orchestration):
+    """Agents in a room, and nothing else."""
+
+    def __init__(self, *agents: Agent) -> None:
+        self.team = agents
+
+    def agents(self) -> list[Agent]:
+        return list(self.team)
+
+    async def install(self, runtime: Runtime, room_id: str) -> None:
+        runtime.room(room_id).attach(*self.team)
+
+
+def test_installed_in_all_rooms_it_works_in_a_simulation_too() -> None:
+    triage, billing = agent("triage", ["One moment.", hand("billing")]), agent("billing", "Billing here.")
+    runtime = Runtime(orchestration=Staffed(triage, billing), state=None)
+    ConversationRouter((), "triage").install(runtime, [triage, billing])
+
+    async def script(call: SimulatedCall) -> None:
+        await call.say("my bill")
+        await call.hears("billing here.")
+        assert heard(call) == ["One moment. Billing here."]
+        assert state(call).active_agent_id == "billing"
+
+    aloud(script, runtime)
+
+
 def test_installed_in_a_room_the_agents_come_in_and_stay_as_they_are() -> None:
     async def script(runtime: Runtime) -> None:
         team = staff()
@@ -202,14 +229,8 @@ WRITING = ConversationPipeline(
 )
 
 
-class Writing(Orchestration):
+class Writing(Staffed):
     """A pipeline with a way back, wired by hand."""
-
-    def __init__(self, *agents: Agent) -> None:
-        self.team = agents
-
-    def agents(self) -> list[Agent]:
-        return list(self.team)
 
     async def install(self, runtime: Runtime, room_id: str) -> None:
         WRITING.install(runtime, self.team, room_id=room_id, human=False)
