@@ -272,7 +272,7 @@ def test_a_room_that_is_lost_answers_nothing_more_here() -> None:
             await first.deliver("lobby", "boats float.", strategy="immediate")
             with pytest.raises(RoomElsewhereError, match=r"two\.example"):
                 await asking
-            assert reader.texts == ["one."]
+            assert reader.texts == ["a", "one.", "b"]
 
     run(main())
 
