@@ -30,7 +30,7 @@ from orchestration import (
     TextChannel,
     setup_handoff,
 )
-from orchestration.handoff_handler import FAILED
+from orchestration.handoff_handler import FAILED, MAX_KEPT
 from orchestration.models.model import ToolCall
 from orchestration.models.prepared import Answer
 from orchestration.simulation import SimulatedCall
@@ -224,9 +224,9 @@ def test_a_room_that_is_closed_meanwhile_is_handed_to_nobody() -> None:
     async def script(runtime: Runtime) -> None:
         handler, room = handler_of(runtime), runtime.room("lobby")
         await runtime.close_room("lobby")
+        assert await handler._hand_over(runtime, room, "sales", {"target": "support", **ASK}, None) == FAILED
         await runtime.create_room("lobby")
-        told = await handler._hand_over(runtime, room, "sales", {"target": "support", **ASK}, None)
-        assert told == FAILED
+        assert await handler._hand_over(runtime, room, "sales", {"target": "support", **ASK}, None) == FAILED
         assert of_room(runtime).active_agent_id == "sales"
 
     open_to(script, orchestration=swarm())
@@ -316,6 +316,18 @@ def test_rules_are_made_again_when_the_rooms_agents_change(caplog: pytest.LogCap
         other.attach(agent("human"))
         assert handler.rules(other) is None
         assert "hall: no agent can hand over: agents: 'human' is not free as an id" in caplog.text
+
+    open_to(script)
+
+
+def test_rules_of_many_groups_of_agents_do_not_add_up() -> None:
+    async def script(runtime: Runtime) -> None:
+        handler = made(runtime)
+        for number in range(3 * MAX_KEPT):
+            room = await runtime.create_room(f"room-{number}")
+            room.attach(agent(f"a{number}"))
+            assert handler.rules(room) is handler.rules(room)
+        assert len(handler._rules) <= MAX_KEPT
 
     open_to(script)
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from delivery import Status
-from orchestration import Agent, Pipeline, RoomEvent, Runtime, Swarm, TextChannel
+from orchestration import (
+    Agent,
+    ConversationState,
+    Pipeline,
+    RoomEvent,
+    Runtime,
+    SlidingWindowMemory,
+    Swarm,
+    TextChannel,
+)
 from orchestration.models.model import Message, Role, ToolCall
 from orchestration.models.prepared import Answer
 from orchestration.models.scripted import Intent, Scripted
@@ -30,6 +40,13 @@ from tests.orchestration.relay import (
 )
 
 PRICE = "Pardon me, it is ten francs."
+
+
+class Forgetful(SlidingWindowMemory):
+    """Has lost it all."""
+
+    def messages(self, agent_id: str = "", state: ConversationState | None = None) -> Sequence[Message]:
+        return []
 
 
 def intervene(message: object = PRICE, id: str = "i1") -> ToolCall:
@@ -139,12 +156,12 @@ def test_one_that_fails_is_logged_and_asked_again(caplog: pytest.LogCaptureFixtu
 
 
 def test_one_that_hangs_is_broken_off(caplog: pytest.LogCaptureFixture) -> None:
-    async def wait() -> str:
-        """Wait for ever."""
-        await asyncio.sleep(1e6)
-        return ""
+    async def audit() -> str:
+        """Take longer than anybody waits."""
+        await asyncio.sleep(PATIENCE + 3)
+        return "The books are in order."
 
-    boss = Agent("boss", model=Double([[calls("wait")], ["ok"]]), tools=[wait])
+    boss = Agent("boss", model=Double([[calls("audit")], ["ok"]]), tools=[audit])
 
     async def script(call: SimulatedCall) -> None:
         await call.say("what does it cost")
@@ -155,6 +172,7 @@ def test_one_that_hangs_is_broken_off(caplog: pytest.LogCaptureFixture) -> None:
     aloud(script, Swarm([sales()], supervisor=boss))
     assert isinstance(boss.model, Double)
     assert len(boss.model.asked) == 2
+    assert [m.text for m in boss.model.asked[1].messages if m.role is Role.TOOL] == ["The books are in order."]
     assert "boss could not look at" in caplog.text
 
 
@@ -235,6 +253,18 @@ def test_it_looks_on_where_a_person_has_the_conversation() -> None:
     assert len(model(triage).asked) == 1
     assert len(model(boss).asked) == 2
     assert "no agent answers the caller" in model(boss).asked[1].prompt
+
+
+def test_who_remembers_nothing_sees_the_callers_words() -> None:
+    boss = Agent("boss", model=Double([["ok"]]), memory=Forgetful())
+
+    async def script(call: SimulatedCall) -> None:
+        await call.say("what does it cost")
+        await call.hears("thousand francs.")
+
+    aloud(script, Swarm([sales()], supervisor=boss))
+    assert isinstance(boss.model, Double)
+    assert boss.model.asked[0].messages == (Message(Role.USER, "what does it cost"),)
 
 
 def test_a_supervisor_that_is_not_there_is_not_missed() -> None:
