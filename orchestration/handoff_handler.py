@@ -181,6 +181,7 @@ class HandoffHandler:
     ) -> str:
         """Either all of it, or nothing; returns what the model is told."""
         async with self._deciding.setdefault(id(room), asyncio.Lock()):
+            await _saved(room)
             try:
                 made = self._decided(room, by, arguments, asked)
                 if isinstance(made, Handoff):
@@ -202,6 +203,7 @@ class HandoffHandler:
         """Whoever got the conversation cannot answer: who gave it away has it again, and is told so."""
         runtime, room, to = asked.runtime, asked.room, made.to_agent
         async with self._deciding.setdefault(id(room), asyncio.Lock()):
+            await _saved(room)
             try:
                 state = get_conversation_state(room)
                 after = made.taken_back(state, f"{to} did not answer")
@@ -243,6 +245,13 @@ def setup_handoff(agent: Agent, handler: HandoffHandler) -> None:
     tools = [*(tool for tool in agent.tools if tool.spec is not HANDOFF_TOOL), Tool(HANDOFF_TOOL, run)]
     unique(tools)
     agent.tools = tools
+
+
+async def _saved(room: Room) -> None:
+    """What is being saved there now would be lost under what is made of the state before it."""
+    while room.saving.locked():
+        async with room.saving:
+            pass
 
 
 async def _keep(runtime: Runtime, room: Room, state: ConversationState) -> None:

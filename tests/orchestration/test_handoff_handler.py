@@ -202,12 +202,27 @@ def test_a_summary_for_which_there_is_no_room_is_no_handoff() -> None:
     open_to(script, orchestration=swarm(sales, agent("support")))
 
 
-def test_two_at_once_are_decided_one_after_the_other() -> None:
-    class Slow(Moody):
-        async def save(self, room: str, metadata: Any, version: int) -> int:
-            await asyncio.sleep(0.5)
-            return await super().save(room, metadata, version)
+class Slow(Moody):
+    async def save(self, room: str, metadata: Any, version: int) -> int:
+        await asyncio.sleep(0.5)
+        return await super().save(room, metadata, version)
 
+
+def test_what_others_keep_of_the_room_meanwhile_is_not_lost() -> None:
+    async def script(runtime: Runtime) -> None:
+        room = runtime.room("lobby")
+        noted = replace(room, metadata={**room.metadata, "customer": "ann"})
+        async with asyncio.TaskGroup() as group:
+            group.create_task(runtime.store.update_room(noted))
+            await asyncio.sleep(0.1)
+            await handler_of(runtime).handle("lobby", "sales", {"target": "support", **ASK})
+        assert runtime.room("lobby").metadata["customer"] == "ann"
+        assert of_room(runtime).active_agent_id == "support"
+
+    open_to(script, orchestration=swarm(), store=Slow())
+
+
+def test_two_at_once_are_decided_one_after_the_other() -> None:
     async def script(runtime: Runtime) -> None:
         handler = handler_of(runtime)
         both = await asyncio.gather(
