@@ -17,7 +17,7 @@ from hashlib import sha256
 from orchestration.agent import Agent
 from orchestration.asked import Asked, Responder, Routed, Stage
 from orchestration.briefing import briefed
-from orchestration.content import made_speakable
+from orchestration.content import made_speakable, says_something
 from orchestration.engines.engine import TaskResult
 from orchestration.fence import harmless, tell
 from orchestration.models.model import Message, Role
@@ -52,7 +52,7 @@ MORE = " Only its beginning is shown: say that there is more of it."
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class Plan:
     """The workers that are set to work for every message where the answer waits for them, and how.
 
     `asynchronous` is for `in_background`. `refine`: the agent says first what is to be worked on, as
@@ -67,13 +67,13 @@ class Team:
 
 @dataclass(frozen=True)
 class Supervised(Routed):
-    """A room's responder. `agent` is the one that has workers, `tools` the names of those that begin work, `team` who
-    works unasked (None: only the tools begin work). What other agents say is left to `others`."""
+    """A room's responder. `agent` has workers, `tools` are the names of those that begin work, `plan` is for work that
+    nobody has to ask for (None: there is none). What other agents say is left to `others`."""
 
     agent: Agent
     tools: frozenset[str]
     shared: Shared
-    team: Team | None = None
+    plan: Plan | None = None
     others: Responder | None = None
 
     def part(self, asked: Asked, agent: Agent) -> AsyncGenerator[str, None]:
@@ -82,58 +82,61 @@ class Supervised(Routed):
             if isinstance(self.others, Routed):
                 return self.others.part(asked, agent)
             return self.others.respond(asked) if self.others else asked.reply(agent)
-        if self.team is None or in_background(asked, self.team.asynchronous):
+        if self.plan is None or in_background(asked, self.plan.asynchronous):
             return self._talk(asked)
-        return self._work(asked, self.team)
+        return self._work(asked, self.plan)
 
     # -- the agent talks, and begins work if it wants to
 
     async def _talk(self, asked: Asked) -> AsyncGenerator[str, None]:
         """Its reply. What it leaves unsaid of the work that it began is said for it."""
-        apart, stage = "", None
+        apart = ""
         try:
-            async with aclosing(asked.reply(self.agent, prompt=await briefed(asked, self.agent))) as pieces:
+            answer = asked.reply(self.agent, prompt=await briefed(asked, self.agent))
+            async with aclosing(_with_words(answer)) as pieces:
                 async for piece in pieces:
                     yield piece
                     apart = " "
-        except Exception:
-            stage = asked.stages[-1]
-            if not self._unsaid(stage):
+        except Exception as error:
+            if self._unsaid(asked.stages[-1]) is None:
                 raise
-            log.exception("room %s: agent %s broke off after it began work", asked.room.id, self.agent.id)
-        unsaid = self._unsaid(stage or asked.stages[-1])
-        if unsaid and asked.given_away:
+            log.error("room %s: agent %s has no word on its work", asked.room.id, self.agent.id, exc_info=error)
+        unsaid = self._unsaid(asked.stages[-1])
+        if unsaid is not None and asked.given_away:
             let_go(asked)  # the next agent does not know of it
         elif unsaid:
             yield apart + unsaid
 
-    def _unsaid(self, stage: Stage) -> str:
-        """What the caller is to hear of the work that was begun, or is done, since the agent said its last word."""
+    def _unsaid(self, stage: Stage) -> str | None:
+        """What the caller is to hear of the work that was begun, or is done, since the agent said its last word.
+
+        None: there was none.
+        """
         names = {call.id: call.name for message in stage.said for call in message.tool_calls}
         texts: list[str] = []
         for message in reversed(stage.said):
-            if message.role is Role.ASSISTANT and message.text.strip():
+            if message.role is Role.ASSISTANT and says_something(message.text):
                 break
             if message.role is Role.TOOL and names.get(message.call or "") in self.tools:
                 failed = message.text.startswith("error:")
                 texts.append(DID_NOT_WORK if failed else message.text.removeprefix(STARTED).strip())
-        return " ".join(dict.fromkeys(text for text in reversed(texts) if text))
+        return " ".join(filter(None, dict.fromkeys(reversed(texts)))) if texts else None
 
     # -- the workers work, and the agent presents what they found
 
-    async def _work(self, asked: Asked, team: Team) -> AsyncGenerator[str, None]:
+    async def _work(self, asked: Asked, plan: Plan) -> AsyncGenerator[str, None]:
         """What the agent makes of what they found; if it makes nothing of it, that itself."""
-        topic = await self._topic(asked, team)
-        result = await inline(asked, team.worker, topic, share_channels=self.shared.ids())
-        shown = [*asked.messages(self.agent), Message(Role.USER, _presented(team.worker, result, asked.spoken))]
+        topic = await self._topic(asked, plan)
+        result = await inline(asked, plan.worker, topic, share_channels=self.shared.ids())
+        shown = [*asked.messages(self.agent), Message(Role.USER, _presented(plan.worker, result, asked.spoken))]
         answer = asked.reply(
             self.agent, messages=shown, tools=self._without_work(asked), prompt=await briefed(asked, self.agent)
         )
         mute = True
         try:
-            async with aclosing(answer) as pieces:
+            async with aclosing(_with_words(answer)) as pieces:
                 async for piece in pieces:
-                    mute = mute and not piece.strip()
+                    mute = False
                     yield piece
         except Exception:
             if not mute:
@@ -142,15 +145,15 @@ class Supervised(Routed):
         if mute and asked.given_away:
             let_go(asked)
         elif mute:
-            yield _plain(team.worker, result)
+            yield _plain(plan.worker, result)
 
-    async def _topic(self, asked: Asked, team: Team) -> str:
+    async def _topic(self, asked: Asked, plan: Plan) -> str:
         """What is to be worked on. Nobody hears or remembers how it was found."""
         text = asked.event.text
-        if not team.refine:
+        if not plan.refine:
             return text
         alone = Agent(self.agent.id, model=self.agent.model)
-        prompt = "\n\n".join(filter(None, (self.agent.prompt, team.instruction)))
+        prompt = "\n\n".join(filter(None, (self.agent.prompt, plan.instruction)))
         topic = ""
         try:
             async with (
@@ -171,6 +174,19 @@ class Supervised(Routed):
         handoff = asked.room.handoff.tool_for(asked, self.agent) if asked.room.handoff else None
         there = [tool for tool in asked.room.tools_of(self.agent.id) if tool.name not in self.tools]
         return [*there, *([handoff] if handoff else [])]
+
+
+async def _with_words(pieces: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+    """The same; nothing of it, if there is not a word in it."""
+    before, mute = "", True
+    async with aclosing(pieces):
+        async for piece in pieces:
+            before, piece = "", before + piece
+            if mute and not says_something(piece):
+                before = piece
+                continue
+            mute = False
+            yield piece
 
 
 def _presented(worker: Worker, result: TaskResult, spoken: bool) -> str:

@@ -12,7 +12,7 @@ from orchestration.identity import valid_name
 from orchestration.parts import listed
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.strategies.shared import Shared
-from orchestration.strategies.supervised import REFINE, Supervised, Team
+from orchestration.strategies.supervised import REFINE, Plan, Supervised
 from orchestration.strategies.task_tools import delegate_tool, task_tools
 from orchestration.workers.fan_out import FanOut, different
 from orchestration.workers.fan_out import Sequence as InSequence
@@ -94,7 +94,7 @@ class Supervisor(Orchestration):
         if len(set(self._tools)) < len(self._tools):
             raise ValueError(f"workers: two of the tools {', '.join(self._tools)} have one name; choose other ids")
         instruction = REFINE if refine_instruction is None else readable(refine_instruction, "refine_instruction")
-        self._team = Team(one, self.in_background, refine_task, instruction) if auto_delegate and one else None
+        self._plan = Plan(one, self.in_background, refine_task, instruction) if auto_delegate and one else None
 
     def agents(self) -> Sequence[Agent]:
         """Only the supervisor talks."""
@@ -115,7 +115,7 @@ class Supervisor(Orchestration):
             for worker, name in zip(self._workers, self._tools, strict=True)
         ]
         room.equip(*delegating, *task_tools(runtime, room_id), agent=agent.id)
-        room.responder = Supervised(agent, frozenset(self._tools), shared, team=self._team, others=room.responder)
+        room.responder = Supervised(agent, frozenset(self._tools), shared, plan=self._plan, others=room.responder)
 
 
 def _team(supervisor: Agent, workers: Sequence[Agent | Worker]) -> list[Worker]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from delivery import Status
-from orchestration import Agent, InboundMessage, RoomEvent, Runtime, Supervisor, TextChannel, TextContent
+from orchestration import Agent, InboundMessage, Orchestration, RoomEvent, Runtime, TextChannel, TextContent
 from orchestration.models import Prepared
 from orchestration.workers import Context, FunctionWorker
 from voice.clock import run
@@ -64,7 +64,7 @@ class Page:
         return [entry.status for entry in await self.runtime.ledger.entries(self.room, list(Status))]
 
 
-def reads(script: Callable[[Page], Awaitable[None]], supervisor: Supervisor, **runtime: Any) -> None:
+def reads(script: Callable[[Page], Awaitable[None]], supervisor: Orchestration, **runtime: Any) -> None:
     """Play it in virtual time."""
 
     async def main() -> None:

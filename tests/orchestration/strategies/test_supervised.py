@@ -10,14 +10,26 @@ import pytest
 
 from delivery import Status
 from delivery.desk import Refuse
-from orchestration import Agent, HookContext, HookEvent, HookExecution, HookTrigger, RoomEvent, Supervisor, TextChannel
+from orchestration import (
+    Agent,
+    HookContext,
+    HookEvent,
+    HookExecution,
+    HookTrigger,
+    Orchestration,
+    RoomEvent,
+    Runtime,
+    Supervisor,
+    Swarm,
+    TextChannel,
+)
 from orchestration.models import Message, ToolCall, ToolSpec
 from orchestration.models.model import Role
 from orchestration.models.scripted import RESULT, Intent, Scripted
 from orchestration.strategies.supervised import COULD_NOT, DID_NOT_WORK, REFINE, REFINING
 from orchestration.strategies.supervisor import DELEGATION_MESSAGE
 from orchestration.strategies.work import GOES_ON, WAIT
-from orchestration.workers import AgentWorker, Context, FunctionWorker
+from orchestration.workers import AgentWorker, Context, FunctionWorker, Worker
 from tests.orchestration.strategies.office_page import Page, host, model, reads, works
 from voice.exchange import APOLOGY
 
@@ -167,7 +179,7 @@ def test_when_all_fail_the_supervisor_says_so_and_nothing_from_inside() -> None:
     assert "secret" not in str(model(boss).asked)
 
 
-@pytest.mark.parametrize("pass_2", [OSError("no network"), "", " "])
+@pytest.mark.parametrize("pass_2", [OSError("no network"), "", " ", "..."])
 @pytest.mark.parametrize(
     ("worker", "answer"),
     [(works("tech"), "tech: boats"), (works("tech", error="x"), COULD_NOT.format(label="Tech"))],
@@ -318,7 +330,7 @@ def test_in_the_background_the_result_follows(how: Any, auto: bool) -> None:
     assert model(boss).asked[0].tool_names == ("delegate_workers", *TASKS)
 
 
-@pytest.mark.parametrize("after", ["", "   ", OSError("no network")])
+@pytest.mark.parametrize("after", ["", "   ", "...", OSError("no network")])
 def test_when_the_model_says_nothing_after_it_began_work_the_message_is_told(after: Any) -> None:
     async def script(page: Page) -> None:
         assert await page.asks("boats") == "I'm dispatching them."
@@ -345,6 +357,8 @@ def test_the_message_comes_after_what_was_said_before_and_once_for_several() -> 
 def test_no_message_is_told_if_there_is_to_be_none() -> None:
     async def script(page: Page) -> None:
         assert await page.asks("boats") is None
+        await asyncio.sleep(60)
+        assert page.read == ["News."]
 
     boss = host(delegate(), "", "News.")
     it = Supervisor(boss, [works("tech")], strategy="parallel", async_delivery=True, delegation_message="")
@@ -503,3 +517,68 @@ def test_what_happened_lately_is_in_its_prompt() -> None:
         assert "host.workers" in prompt or "Tech" in prompt
 
     reads(script, Supervisor(boss, [works("tech")], strategy="parallel", async_delivery=True))
+
+
+# -- the conversation is given away
+
+
+class Relay(Orchestration):
+    """A swarm of two, the first of which has a worker."""
+
+    def __init__(self, boss: Agent, other: Agent, **how: Any) -> None:
+        self.swarm = Swarm([boss, other])
+        self.supervisor = Supervisor(boss, [works("tech")], **how)
+
+    def agents(self) -> Sequence[Agent]:
+        return self.swarm.agents()
+
+    def workers(self) -> Sequence[Worker]:
+        return self.supervisor.workers()
+
+    async def install(self, runtime: Runtime, room_id: str) -> None:
+        await self.swarm.install(runtime, room_id)
+        await self.supervisor.install(runtime, room_id)
+
+
+HANDOFF = ToolCall("h1", "handoff_conversation", {"target": "other", "reason": "Theirs.", "summary": "About boats."})
+
+
+@pytest.mark.parametrize(
+    ("how", "answers"),
+    [
+        ({"strategy": "parallel"}, [[delegate(), HANDOFF]]),
+        ({"auto_delegate": True, "refine_task": False}, [HANDOFF]),
+    ],
+)
+def test_a_result_that_the_agent_gives_away_with_the_conversation_is_told_by_itself(how: Any, answers: Any) -> None:
+    boss, other = host(*answers), host("Other here.", "News: boats float.", id="other")
+
+    async def script(page: Page) -> None:
+        assert await page.asks("boats") == "Other here."
+        await asyncio.sleep(60)
+        assert [text for text in page.read if "handed the conversation" not in text] == [
+            "Other here.",
+            "News: boats float.",
+        ]
+        assert await page.statuses() == [Status.HEARD]
+        assert "handoff_conversation" in model(boss).asked[0].tool_names
+
+    reads(script, Relay(boss, other, **how))
+
+
+def test_work_is_done_also_for_a_supervisor_to_whom_a_conversation_was_handed() -> None:
+    boss = host(told)
+    first = host(
+        ToolCall("h1", "handoff_conversation", {"target": "host", "reason": "Theirs.", "summary": "Boats."}), id="other"
+    )
+
+    class Back(Relay):
+        def __init__(self) -> None:
+            self.swarm = Swarm([first, boss])
+            self.supervisor = Supervisor(boss, [works("tech")], auto_delegate=True, refine_task=False)
+
+    async def script(page: Page) -> None:
+        assert await page.asks("boats") == "They say: Tech:\ntech: boats"
+
+    reads(script, Back())
+    assert model(first).asked[0].tool_names == ("handoff_conversation",)

@@ -17,6 +17,7 @@ from orchestration.engines.engine import TaskResult
 from orchestration.event import RoomEvent
 from orchestration.inbound import InboundMessage, TextContent
 from orchestration.models.prepared import Prepared
+from orchestration.strategies.task_tools import delegate_tool
 from orchestration.strategies.work import GOES_ON, REFUSED, UNFINISHED, in_background, inline
 from orchestration.workers import Context, FunctionWorker
 from voice.clock import run
@@ -211,3 +212,28 @@ class Talk:
 def test_whose_work_is_in_the_background(spoken: Any, asynchronous: Any, background: bool) -> None:
     asked: Any = None if spoken is None else Talk(spoken)
     assert in_background(asked, asynchronous) is background
+
+
+def test_nothing_is_left_of_it_when_the_answer_was_read() -> None:
+    async def script(house: House) -> None:
+        for _ in range(3):
+            await house.ask("boats")
+        await asyncio.sleep(10)
+        session = house.runtime.session("lobby")
+        assert session is not None
+        assert session.desk._scheduler._line.carried == {}
+
+    play(script, Works(works()))
+
+
+def test_a_tool_that_is_called_for_no_answer_begins_work_and_the_result_is_told() -> None:
+    responder = Works(works())
+
+    async def script(house: House) -> None:
+        for waits in (None, False, True):
+            it = delegate_tool(house.runtime, "lobby", responder.worker, "delegate", "On it.", inline=waits)
+            assert await it.run({"task": "boats"}) == "started: On it."
+        await asyncio.sleep(60)
+        assert await house.statuses() == [Status.HEARD] * 3
+
+    play(script, responder)
