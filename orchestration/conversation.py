@@ -35,7 +35,9 @@ from orchestration.routing_hook import HELD_BY
 from orchestration.state import get_conversation_state
 from voice.channel import Channel, Utterance
 from voice.events import Turn
-from voice.exchange import APOLOGY
+from voice.exchange import APOLOGY, random_id
+from voice.written import WrittenUtterance
+from voice.written_floor import REPLY
 
 if TYPE_CHECKING:
     from orchestration.runtime import Runtime
@@ -293,11 +295,38 @@ class Conversation:
 
     def _say(self, reply: Reply, text: AsyncIterator[str], words: _Words) -> Reply:
         self._reply = reply
-        utterance = reply.utterance = self._channel.say(text, reply_to=reply.turn if reply.owed else None)
+        if reply.owed or self._channel.callers:
+            utterance = self._channel.say(text, reply_to=reply.turn if reply.owed else None)
+        else:
+            utterance = self._write(text, reply)
+        reply.utterance = utterance
         self._words[utterance.id] = words
         self._host.noted(utterance, "reply", (), reply.authors)
         reply.over = self._group.create_task(self._follow(reply, utterance))
         return reply
+
+    def _write(self, text: AsyncIterator[str], reply: Reply) -> Utterance:
+        """Answer a message in a talk in which nobody hears any more, or yet."""
+        utterance = WrittenUtterance(random_id("utterance"), text, None, None)
+
+        async def write() -> None:
+            sent = False
+            try:
+                try:
+                    async with asyncio.timeout(REPLY):
+                        await utterance.gather()
+                except TimeoutError:
+                    utterance.fail(APOLOGY)
+                if event := self.writing(utterance):
+                    self.written(utterance, await self._host.runtime.broadcast.before(event))
+                sent = True
+            except Refuse as refusal:
+                reply.refused = str(refusal) or "refused"
+            finally:
+                utterance.finish(sent=sent)
+
+        self._group.create_task(write(), name=f"making {utterance.id}")
+        return utterance
 
     async def _make_way(self, turn: Turn, written: Written | None) -> None:
         """A caller's new turn is answered instead of their old one, and after another caller's, unless that was cut.
@@ -423,7 +452,7 @@ class Conversation:
         if agent is None:
             yield "\n".join(results)
             return
-        ask = Message(Role.USER, tell(results))
+        ask = Message(Role.USER, tell(results, written=self._host.written))
         shown = [*self.room.memory.messages(agent), ask]
         async with aclosing(agent.model.stream(shown, prompt=agent.prompt)) as deltas:
             async for delta in deltas:
