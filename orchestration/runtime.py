@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -23,6 +23,7 @@ from orchestration.hosting import Hosting
 from orchestration.identity import Identities, valid_name
 from orchestration.observers import Observers
 from orchestration.presence import Presence
+from orchestration.room import Room
 from orchestration.room_records import RoomRecords
 from orchestration.rooms import ChannelFactory, LiveChannel, RoomElsewhereError, RoomError, Rooms, TooManyRoomsError
 from orchestration.status.backend import StatusBackend
@@ -99,6 +100,9 @@ class Runtime(Hosting, Delivering, Delegating):
         self.broadcast = Broadcast(self)
         self._stack = AsyncExitStack()
         self._entered = self._open = False
+        self._engines: Speech | None = None
+        """Those that are loaded."""
+        self._preparing: asyncio.Lock
 
     @property
     def address(self) -> str | None:
@@ -155,8 +159,7 @@ class Runtime(Hosting, Delivering, Delegating):
             self.presence = Presence(self.ledger, self.address, alone=alone)
             await self.presence.arrive()
             stack.push_async_callback(self.presence.leave)
-            if self._channels is None:
-                self._channels = await self._speaking()
+            self._preparing = asyncio.Lock()
             group = await asyncio.TaskGroup().__aenter__()
             # It is told of no error: its children raise none, and another's is not to be wrapped in a group of its own.
             stack.push_async_callback(group.__aexit__, None, None, None)
@@ -166,7 +169,7 @@ class Runtime(Hosting, Delivering, Delegating):
             stack.push_async_callback(self.tasks.aclose)
             staying = group.create_task(self.presence.stay(self.tasks.adopt), name="presence")
             stack.callback(staying.cancel)
-            self._rooms.open(group, self._channels)
+            self._rooms.open(group, self._channels or self._speaking)
             stack.push_async_callback(self._rooms.aclose)
             self._stack = stack.pop_all()
         self._open = True
@@ -202,13 +205,31 @@ class Runtime(Hosting, Delivering, Delegating):
             rooms=parts.rooms if store is None else store,
         )
 
-    async def _speaking(self) -> ChannelFactory:
-        """Load the engines that hear and speak; they are shared by all rooms."""
+    async def prepare(self) -> None:
+        """Load the engines that hear and speak, so that the first caller need not wait for them; readers need none.
+
+        `sottovoce serve` does that for you. All rooms share them. Raises RuntimeError naming what is missing and how to
+        get it.
+        """
+        if self._channels is None:
+            await self._loaded()
+
+    async def _loaded(self) -> Speech:
         from orchestration.speech import Speech
 
-        speech = self.speech or Speech()
-        await speech.prepare()
-        return speech.channel
+        self.check_open()
+        async with self._preparing:
+            if self._engines is None:
+                speech = self.speech or Speech()
+                await speech.prepare()
+                self._engines = speech
+            return self._engines
+
+    @asynccontextmanager
+    async def _speaking(self, room: Room) -> AsyncIterator[LiveChannel]:
+        speech = await self._loaded()
+        async with speech.channel(room) as channel:
+            yield channel
 
     # -- hooks
 

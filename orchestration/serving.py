@@ -39,6 +39,7 @@ async def serve(
         if runtime.address is None and host in LOOPBACK:
             runtime.address = at
         async with runtime:
+            await runtime.prepare()
             config = uvicorn.Config(app(RuntimeGate(runtime), title=title), log_level="warning", **SETTINGS)
             server = uvicorn.Server(config)
             ready(at)

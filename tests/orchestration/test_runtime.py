@@ -13,7 +13,19 @@ from delivery import Immediate, LedgerError, Queued, Status, WaitForIdle
 from delivery.desk import Refuse
 from delivery.ledger import ConflictError, Delivery, QueueFullError, SpeakAs
 from delivery.memory import MemoryLedger
-from orchestration import Agent, HookContext, HookEvent, HookExecution, HookTrigger, RoomError, Runtime, Supervisor
+from orchestration import (
+    Agent,
+    HookContext,
+    HookEvent,
+    HookExecution,
+    HookTrigger,
+    InboundMessage,
+    RoomError,
+    Runtime,
+    Supervisor,
+    TextChannel,
+    TextContent,
+)
 from orchestration.content import MAX_CONTENT
 from orchestration.engines.engine import Body, EngineError, Task, TaskStatus
 from orchestration.engines.memory import MemoryEngine
@@ -208,16 +220,26 @@ def test_a_part_that_cannot_be_closed_leaves_none_open(fails: str) -> None:
     assert {"channel closes", "engine closes", "identities close", "ledger closes"} <= set(parts.log)
 
 
-def test_speech_that_is_missing_is_said_as_it_is_and_nothing_stays_open() -> None:
+def test_speech_that_is_missing_is_said_to_whoever_needs_it_and_readers_need_none() -> None:
     class Speech:
         async def prepare(self) -> None:
             raise RuntimeError("nothing on this machine can do speech")
 
-    parts = Parts()
-    runtime = made(**{**parts.given, "channels": None}, speech=Speech())
-    with pytest.raises(RuntimeError, match="nothing on this machine can do speech"):
-        run(runtime.__aenter__())
-    assert parts.log == ["ledger opens", "identities open", "identities close", "ledger closes"]
+    async def main() -> None:
+        runtime = made(**{**Parts().given, "channels": None}, speech=Speech())
+        with pytest.raises(RoomError, match="the runtime is not open"):
+            await runtime.prepare()
+        async with runtime:
+            with pytest.raises(RuntimeError, match="nothing on this machine can do speech"):
+                await runtime.prepare()
+            with pytest.raises(RoomError, match="cannot be opened: nothing on this machine can do speech"):
+                await runtime.enter("lobby")
+            await runtime.create_room("attic")
+            await runtime.attach_channel("attic", TextChannel("page"))
+            message = InboundMessage("page", "ann", TextContent("Good morning."))
+            assert (await runtime.process_inbound(message)).event is not None
+
+    run(main())
 
 
 def test_an_error_in_its_body_goes_on_as_it_is() -> None:
