@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from delivery import Status
 from orchestration import Agent, Runtime, Supervisor
@@ -274,3 +276,50 @@ def test_the_prompt_has_what_happened_lately() -> None:
         await call.hears("News.")
 
     play(script, boss, works("tech", 8.0), strategy="parallel")
+
+
+# -- whatever happens
+
+
+RESULT_TEXT = "alpha bravo charlie delta echo foxtrot"
+
+
+def talks(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Any:
+    """Begins work when that is asked for, and tells results."""
+    if result := RESULT.search(messages[-1].text):
+        return result["text"]
+    if messages[-1].role is Role.TOOL:
+        return messages[-1].text.removeprefix("started:")
+    if "look into" in messages[-1].text:
+        return ToolCall("c1", "delegate_workers", {"task": "boats"})
+    return "I see."
+
+
+@given(
+    works_for=st.floats(0.0, 25.0),
+    cuts=st.lists(st.floats(0.1, 12.0), max_size=3),
+    inline=st.booleans(),
+    auto=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_whenever_a_caller_cuts_in_a_result_is_told_whole_and_once(
+    works_for: float, cuts: list[float], inline: bool, auto: bool
+) -> None:
+    async def script(call: SimulatedCall) -> None:
+        await call.say("look into boats")
+        for pause in cuts:
+            await call.silence(pause)
+            await call.interrupt("what else")
+        await call.silence(120)
+        entries = await call.runtime.ledger.entries(call.room, list(Status))
+        assert {entry.status for entry in entries} == {Status.HEARD}
+        words = RESULT_TEXT.split()
+        heard = " ".join(said(call))
+        assert all(word in heard for word in words), said(call)
+        assert heard.count(RESULT_TEXT) <= len(entries), said(call)
+        check_manners(call)
+
+    how: dict[str, Any] = {"strategy": "parallel", "delegation_message": "They look.", "wait_for_result": inline}
+    if auto:
+        how |= {"auto_delegate": True, "refine_task": False, "async_delivery": not inline}
+    play(script, Agent("host", model=Prepared([talks])), works("tech", works_for, text=RESULT_TEXT), **how)
