@@ -92,7 +92,7 @@ class Asked:
 
     def messages(self, agent: Agent) -> Sequence[Message]:
         """What the agent's model is shown: the conversation up to the turn, which comes last."""
-        return self.room.memory.messages(agent, self.state)
+        return _turn_last(self.room.memory.messages(agent, self.state))
 
     def give(self, successor: Agent | None, back: Back | None = None) -> None:
         """The conversation is another agent's from now on, or (None) a human's; `back` undoes that."""
@@ -186,6 +186,16 @@ class Routed:
 
 
 ROUTED = Routed()
+
+
+def _turn_last(messages: Sequence[Message]) -> Sequence[Message]:
+    """What was said since the caller's last words, like a result that was on its way, comes before them: models answer
+    what comes last, and some take no other order."""
+    if not messages or messages[-1].role is Role.USER:
+        return messages
+    last = max((place for place, message in enumerate(messages) if message.role is Role.USER), default=None)
+    return messages if last is None else [*messages[:last], *messages[last + 1 :], messages[last]]
+
 
 _CURRENT: ContextVar[Asked | None] = ContextVar("sottovoce_asked", default=None)
 

@@ -95,8 +95,8 @@ class Broadcast:
 
         async def send(binding: Binding) -> None:
             nonlocal left, took
-            took |= await self._send(binding, event)
-            left -= 1
+            had = await self._send(binding, event)  # not `took |= await`: that takes what `took` was before
+            took, left = took or had, left - 1
             moved.set()
 
         for binding in people:

@@ -120,6 +120,8 @@ class _Words:
     reply: Reply | None = None
     sent: RoomEvent | None = None
     """What hooks made of it, if it was written."""
+    utterance: Utterance | None = None
+    remembering: asyncio.Task[RoomEvent | None] | None = None
 
     @property
     def author(self) -> str:
@@ -300,7 +302,7 @@ class Conversation:
         else:
             utterance = self._write(text, reply)
         reply.utterance = utterance
-        self._words[utterance.id] = words
+        self._words[utterance.id], words.utterance = words, utterance
         self._host.noted(utterance, "reply", (), reply.authors)
         reply.over = self._group.create_task(self._follow(reply, utterance))
         return reply
@@ -341,6 +343,9 @@ class Conversation:
     async def _words_of(self, reply: Reply, asked: Asked) -> AsyncGenerator[str, None]:
         """The answer, as it is made."""
         answering(asked)
+        known = self._words.values()
+        if said := [w.remembering for w in known if w.remembering and w.utterance and w.utterance.done]:
+            await asyncio.wait(said)  # the answer may be about it
         try:
             async with aclosing((self.room.responder or ROUTED).respond(asked)) as pieces:
                 async for piece in pieces:
@@ -383,9 +388,9 @@ class Conversation:
         self, utterance: Utterance, kind: UtteranceRole, words: _Words, deliveries: tuple[str, ...] = ()
     ) -> None:
         """Something is said that is no reply."""
-        self._words[utterance.id] = words
+        self._words[utterance.id], words.utterance = words, utterance
         self._host.noted(utterance, kind, deliveries, Authors(words.author))
-        self._group.create_task(self._remember(utterance, ()))
+        words.remembering = self._group.create_task(self._remember(utterance, ()))
 
     async def _remember(self, utterance: Utterance, stages: Sequence[Stage]) -> RoomEvent | None:
         """When it is over: the tools it used, then what was heard of it. Returns that, as others are told."""

@@ -313,6 +313,16 @@ def test_one_that_hangs_does_not_keep_the_others_waiting_and_nobody_gets_anythin
     play(script)
 
 
+def test_it_is_enough_that_one_reader_has_it_also_when_another_fails_later() -> None:
+    async def script(office: Office) -> None:
+        ws = await office.reader()
+        await office.reader("other", 0.5, OSError("gone"))
+        assert reply(await office.write()) == "fine."
+        assert ws.texts == ["fine."]
+
+    play(script)
+
+
 # -- who sees what
 
 
@@ -448,6 +458,21 @@ def test_a_result_whose_sending_fails_is_sent_again_and_then_set_aside() -> None
         assert ws.texts == ["one", "three"]
 
     play(script)
+
+
+def test_what_was_told_while_a_message_waited_comes_before_it() -> None:
+    orchestration, model = talks(["fine."])
+
+    async def script(office: Office) -> None:
+        ws = await office.reader("ws", 2.0)
+        await office.runtime.deliver("lobby", "boats float.", strategy="immediate")
+        await asyncio.sleep(1)
+        assert ws.now == 1
+        await office.write("hello")
+        assert [m.text for m in model.asked[-1].messages] == ["boats float.", "hello"]
+        assert ws.texts == ["boats float.", "fine."]
+
+    play(script, Runtime(orchestration=orchestration, state=None))
 
 
 def test_queued_results_come_together_and_late_ones_expire() -> None:
