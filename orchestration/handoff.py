@@ -258,7 +258,7 @@ class HandoffRules:
     def _endless(self, target: str, chain: HandoffChain, now: float) -> Rejection | None:
         """Why nobody should pass on this turn once more."""
         answer = "Answer the caller yourself, or ask them what they need."
-        if target in chain.passed:
+        if target in chain.passed and self.allowed_transitions is None:  # a plan's ways back are meant
             why = f"{target} has just given this conversation away; giving it back would go round in circles."
             return Rejection(RejectionCode.LOOP, f"{why} {answer}")
         if len(chain.passed) >= self.max_depth:

@@ -255,6 +255,22 @@ def test_a_reviewer_sends_back_and_nobody_skips_a_stage() -> None:
     written(script)
 
 
+def test_the_way_back_may_be_taken_while_one_message_is_answered() -> None:
+    team = [
+        agent("agent-discuss", hand_over("agent-coder")),
+        agent("agent-coder", ["One.", hand_over("agent-reviewer")], ["Two.", hand_over("agent-reviewer")]),
+        agent("agent-reviewer", hand_over("agent-coder"), hand_over("agent-writer")),
+        agent("agent-writer"),
+    ]
+
+    async def script(page: Written) -> None:
+        workshop().install(page.runtime, team, room_id=page.room)
+        assert await page.answer("Count, please.") == ("agent-writer", "One. Two. This is agent-writer.")
+        assert page.state.handoff_count == 5
+
+    written(script)
+
+
 @pytest.mark.parametrize(
     ("stage", "fault"),
     [
