@@ -128,11 +128,11 @@ class Channel(Protocol):
     ) -> Utterance:
         """Say `text` after what is being said now. `reply_to`: the turn that this settles when it is over.
 
-        `over`: speak now, even over a caller, and cut what is being said. `ahead`: before what waits and has not begun.
-        Without `over` an utterance that would begin
-        over a caller ends as interrupted, unheard. `to` names the caller whose ear counts for `heard` (None: all who
-        hear). Errors while a streamed text is made end the utterance with `interrupted_by == "failed"`; the words
-        before the error are spoken.
+        `over`: speak now, even over a caller, and cut what is being said. `ahead`: before what waits and has not begun;
+        if what is said before it ends in a question, it ends unheard ("question"). Without `over` an utterance that
+        would begin over a caller ends as interrupted, unheard. `to` names the caller whose ear counts for `heard`
+        (None: all who hear). Errors while a streamed text is made end the utterance with `interrupted_by == "failed"`;
+        the words before the error are spoken.
         """
         ...
 

@@ -273,6 +273,8 @@ class Speaker:
         if work := self._making.pop(utterance.id, None):
             work[1].cancel()
         utterance.finish(self._loop.time(), complete=complete)
+        if utterance.complete and utterance.asks:  # what only wanted to be ahead of a reply does not follow a question
+            self._cut([u for u in self._queue if u.ahead and not u.over], "question")
         self._ended(utterance)
         if utterance.reply_to is not None and self.reply_to(utterance.reply_to) is None:
             self._feed(ReplySettled(utterance.reply_to.id))

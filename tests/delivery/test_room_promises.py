@@ -14,10 +14,11 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from delivery.ledger import Delivery, OnInterrupt, Status
+from delivery.ledger import Delivery, OnInterrupt, SpeakAs, Status
+from delivery.strategies import WaitForIdle
 from tests.delivery.crowd import NAMES, RESULT, STEPS, Act, Crowd, Put, Referee, Trouble, fall_silent
 from tests.delivery.house import Door, House, Told, delivery
 from voice.clock import run
@@ -106,6 +107,18 @@ class World:
                 assert not self.crowd.heard_twice(id)
 
 
+OVERDUE = Put(
+    WaitForIdle(),
+    1,
+    False,
+    {"priority": 0, "ttl": None, "supersedes": None, "to": None, "on_interrupt": OnInterrupt.RESUME}
+    | {"max_wait": 3.0, "speak_as": SpeakAs.VERBATIM, "fold": False},
+)
+BEHIND_A_QUESTION = [(0.0, OVERDUE), (0.0, Act(0, "say", 0)), (0.0, Act(1, "come", 0)), (0.0, Act(1, "say", 1))]
+"""What is overdue is to come before the reply to the second caller; the reply to the first begins first, and asks."""
+
+
+@example(BEHIND_A_QUESTION, 0.0, ["Is that so?"])
 @given(STEPS, st.sampled_from([0.0, 0.0, 0.15]), st.lists(st.sampled_from(REPLIES), min_size=1, max_size=4))
 def test_promises(steps: list[tuple[float, Any]], jitter: float, replies: list[str]) -> None:
     async def main() -> None:
