@@ -112,7 +112,7 @@ class Oversight:
         tools = [*self._room.tools_of(agent.id), self._intervene(asked, agent), *([handoff] if handoff else [])]
         rules = RULES.format(who=asked.event.metadata.get(ROUTED_TO) or "no agent")
         prompt = f"{agent.prompt}\n\n{rules}".strip()
-        shown = _up_to_caller(asked.messages(agent), asked.event)
+        shown = _up_to_caller(self._room.memory.messages(agent, asked.state), asked.event)
         async with aclosing(asked.reply(agent, messages=shown, tools=tools, prompt=prompt)) as pieces:
             async for _ in pieces:
                 pass
