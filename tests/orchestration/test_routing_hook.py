@@ -30,6 +30,7 @@ from orchestration import (
     TextChannel,
     set_conversation_state,
 )
+from orchestration.models.prepared import Answer
 from orchestration.routing import Via
 from orchestration.simulation import SimulatedCall
 from tests.orchestration.relay import (
@@ -238,7 +239,7 @@ class Writing(Staffed):
 
 def test_a_pipeline_goes_back_where_its_stages_say_so() -> None:
     talker = agent("talker", hand("coder"))
-    drafts = (["Second draft.", hand("reviewer")], ["Third draft.", hand("reviewer")])
+    drafts: list[Answer] = [["Second draft.", hand("reviewer")], ["Third draft.", hand("reviewer")]]
     coder = agent("coder", "First draft.", *drafts)
     reviewer = agent("reviewer", ["This is not good.", hand("coder", "c2")], "Well done.")
     writer = agent("writer")
