@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from orchestration import (
     Swarm,
     TextChannel,
 )
+from orchestration.asked import Asked
 from orchestration.models import Message, ToolCall, ToolSpec
 from orchestration.models.model import Role
 from orchestration.models.scripted import RESULT, Intent, Scripted
@@ -582,3 +584,65 @@ def test_work_is_done_also_for_a_supervisor_to_whom_a_conversation_was_handed() 
 
     reads(script, Back())
     assert model(first).asked[0].tool_names == ("handoff_conversation",)
+
+
+def test_two_messages_at_once_are_both_worked_on_each_with_its_own_result() -> None:
+    async def script(page: Page) -> None:
+        both = [*await asyncio.gather(page.asks("boats"), page.asks("trains"))]
+        assert both == ["They say: Tech:\ntech: boats", "They say: Tech:\ntech: trains"]
+        await asyncio.sleep(60)
+        assert page.read == both
+
+    reads(script, Supervisor(host(told), [works("tech")], auto_delegate=True, refine_task=False))
+
+
+def test_two_supervisors_in_a_room_have_their_own_workers() -> None:
+    first, second = host(told, id="one"), host(told, id="two")
+
+    class Both(Orchestration):
+        supervisors = (
+            Supervisor(first, [works("tech")], auto_delegate=True, refine_task=False),
+            Supervisor(second, [works("law")], auto_delegate=True, refine_task=False),
+        )
+
+        def agents(self) -> Sequence[Agent]:
+            return [first, second]
+
+        def workers(self) -> Sequence[Worker]:
+            return [worker for each in self.supervisors for worker in each.workers()]
+
+        async def install(self, runtime: Runtime, room_id: str) -> None:
+            for each in self.supervisors:
+                await each.install(runtime, room_id)
+
+    async def script(page: Page) -> None:
+        @page.runtime.hook(HookTrigger.BEFORE_BROADCAST, execution=HookExecution.SYNC)
+        def route(event: Any, context: HookContext) -> Any:
+            return event.stamped({"_routed_to": event.text}) if event.text in ("one", "two") else event
+
+        assert await page.asks("one") == "They say: Tech:\ntech: one"
+        assert await page.asks("two") == "They say: Law:\nlaw: two"
+
+    reads(script, Both())
+
+
+def test_what_another_responder_of_the_room_says_for_other_agents_stays() -> None:
+    other = host("?", id="other")
+
+    class Echo:
+        async def respond(self, asked: Asked) -> AsyncGenerator[str, None]:
+            yield f"echo: {asked.event.text}"
+
+    async def script(page: Page) -> None:
+        room = page.runtime.room(page.room)
+        room.responder = replace(room.responder, others=Echo())  # type: ignore[type-var]
+        await page.runtime.attach_agent(page.room, other)
+
+        @page.runtime.hook(HookTrigger.BEFORE_BROADCAST, execution=HookExecution.SYNC)
+        def route(event: Any, context: HookContext) -> Any:
+            return event.stamped({"_routed_to": "other"}) if event.text == "other" else event
+
+        assert await page.asks("other") == "echo: other"
+        assert await page.asks("boats") == "They say: Tech:\ntech: boats"
+
+    reads(script, Supervisor(host(told), [works("tech")], auto_delegate=True, refine_task=False))
