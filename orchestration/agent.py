@@ -148,18 +148,57 @@ class Agent:
     async def _watched(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
         """What the model streams, as long as it comes and is not endless. Raises ModelSilentError, ValueError."""
         length = 0
-        async with aclosing(stream) as deltas:
+        async with aclosing(stream) as deltas, _Patience() as patience:
             while True:
                 try:
-                    async with asyncio.timeout(STALLED) as patience:
-                        delta = await anext(deltas)
+                    delta = await patience.next(deltas)
                 except StopAsyncIteration:
                     return
                 except TimeoutError:
-                    if not patience.expired():
+                    if not patience.over:
                         raise
                     silent = f"the model of agent {self.id!r} said nothing for {STALLED:g} s"
                     raise ModelSilentError(silent) from None
                 if isinstance(delta, TextDelta) and (length := length + len(delta.text)) > MAX_TEXT:
                     raise ValueError(f"the model of agent {self.id!r} wrote more than {MAX_TEXT} characters")
                 yield delta
+
+
+class _Patience:
+    """Gives up a model that is silent for STALLED seconds. It has one timer, which most models never see: to set one
+    for each word would cost more than the words."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._loop = asyncio.get_running_loop()
+        self._since = 0.0
+        self._waiting: asyncio.Timeout | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def next(self, deltas: AsyncGenerator[Delta, None]) -> Delta:
+        """What comes next. Raises TimeoutError when it is `over`, and what `deltas` raises."""
+        self._since = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._since + STALLED, self._look)
+        try:
+            async with asyncio.timeout(None) as self._waiting:
+                return await anext(deltas)
+        finally:
+            self._waiting = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiting is None:
+            return
+        if self._loop.time() < self._since + STALLED:
+            self._timer = self._loop.call_at(self._since + STALLED, self._look)
+        else:
+            self.over = True
+            self._waiting.reschedule(self._loop.time())

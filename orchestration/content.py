@@ -19,7 +19,7 @@ def readable(text: object, field: str) -> str:
         raise ValueError(f"{field}: it is empty; give some text")
     if len(text) > MAX_CONTENT:
         raise ValueError(f"{field}: {len(text)} characters are too many; give at most {MAX_CONTENT}")
-    if not all(map(_harmless, text)):
+    if not text.isprintable() and not all(map(_harmless, text)):
         raise ValueError(f"{field}: it holds control characters; remove them")
     return text
 
@@ -34,7 +34,7 @@ def speakable(text: object, field: str = "content") -> str:
 
 def made_speakable(text: str) -> str:
     """What can be spoken of a text that a worker made: what cannot be is left out, not refused. "": nothing can."""
-    clean = "".join(filter(_harmless, text)).strip()
+    clean = (text if text.isprintable() else "".join(filter(_harmless, text))).strip()
     if len(clean) > MAX_CONTENT:
         log.warning("a result of %d characters is cut to %d", len(clean), MAX_CONTENT)
         clean = clean[:MAX_CONTENT]

@@ -414,21 +414,25 @@ class Conversation:
         asked = words.reply.asked if words.reply else None
         agent = asked.agent.id if asked and asked.agent else words.agent
         known = agent in self.room.agents
-        event = RoomEvent(
-            id=utterance.id,
-            room=self.room.id,
-            channel_id=agent,
-            sender_id=agent,
-            content=TextContent(text),
-            channel_type=ChannelType.AI if known else ChannelType.SYSTEM,
-            category=ChannelCategory.INTELLIGENCE if known else ChannelCategory.SYSTEM,
-        )
+        whole = utterance.interrupted_by is None and not (words.reply and words.reply.failed)
+
+        def told(metadata: Mapping[str, Any]) -> RoomEvent:
+            return RoomEvent(
+                id=utterance.id,
+                room=self.room.id,
+                channel_id=agent,
+                sender_id=agent,
+                content=TextContent(text),
+                channel_type=ChannelType.AI if known else ChannelType.SYSTEM,
+                category=ChannelCategory.INTELLIGENCE if known else ChannelCategory.SYSTEM,
+                metadata=metadata,
+            )
+
         try:
-            whole = utterance.interrupted_by is None and not (words.reply and words.reply.failed)
-            return event.stamped({**words.metadata, "complete": whole})
+            return told({**words.metadata, "complete": whole})
         except ValueError as error:
             log.error("room %s: what is known beside %s is left out: %s", self.room.id, utterance.id, error)
-            return event
+            return told({"complete": whole})
 
     def writing(self, utterance: Utterance) -> RoomEvent | None:
         """What is about to be written, as others are told."""

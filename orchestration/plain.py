@@ -26,6 +26,9 @@ class ReadOnly(dict[str, Any]):
         return ReadOnly, (dict(self),)
 
 
+_NOTHING = ReadOnly()
+
+
 def plain(value: object, field: str, limit: int) -> ReadOnly:
     """A read-only copy of a mapping of plain data, of `limit` characters at most.
 
@@ -34,6 +37,8 @@ def plain(value: object, field: str, limit: int) -> ReadOnly:
     """
     if not isinstance(value, Mapping):
         raise ValueError(f"{field}: {type(value).__name__} is no mapping; give a dict")
+    if not value:
+        return _NOTHING
     return _Copying(field, limit).mapping(value, field, 0)
 
 

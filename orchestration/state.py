@@ -192,7 +192,7 @@ def get_conversation_state(room: HasMetadata) -> ConversationState:
     if isinstance(stored, _Stored):
         return stored.state
     if stored is None:
-        return ConversationState()
+        return _BEGINNING
     try:
         return ConversationState.from_dict(stored)
     except ValueError as error:
@@ -267,3 +267,7 @@ def _utc(at: datetime) -> datetime:
         return at.astimezone(UTC).replace(fold=0)  # which UTC has none of, and no text tells
     except OverflowError:
         raise ValueError(f"timestamp: {at!r} is out of range") from None
+
+
+_BEGINNING = ConversationState()
+"""Of every conversation that has no state yet."""
