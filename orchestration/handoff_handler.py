@@ -300,7 +300,7 @@ async def _tell_return(runtime: Runtime, room: Room, made: Handoff, after: Conve
 
 
 def _note(runtime: Runtime, room: Room, text: str, facts: Mapping[str, Any]) -> str:
-    """Tell the room; returns the event's id."""
+    """Tell the room; returns the event's id. What an agent wrote down for the next one is not for callers to read."""
     event = RoomEvent(
         id=f"handoff-{uuid4().hex[:12]}",
         room=room.id,
@@ -309,7 +309,7 @@ def _note(runtime: Runtime, room: Room, text: str, facts: Mapping[str, Any]) -> 
         content=TextContent(text),
         channel_type=ChannelType.SYSTEM,
         category=ChannelCategory.SYSTEM,
-        metadata=facts,
+        metadata={name: fact for name, fact in facts.items() if name != "summary"},
     )
     runtime.store.note(event)
     runtime.broadcast.after(event)
