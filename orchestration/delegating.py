@@ -41,19 +41,20 @@ class Delegating(Parts):
         timeout: float | None = 300.0,
         fold: bool | None = None,
         share_channels: Sequence[str] = (),
+        id: str | None = None,
     ) -> Task:
         """Begin background work; its result is delivered to the room, for `caller` (None: whoever is there).
 
         `timeout`: seconds the worker may take (None: no limit). `share_channels`: ids of the room's channels that see
-        what the worker says and does, as a child room of its own. Raises ValueError naming the field that is wrong,
-        RoomError when no caller can ever come to that room here, EngineError when it cannot be begun, Refuse when a
-        hook refuses it.
+        what the worker says and does, as a child room of its own. `id` is the task's (None: a new one); a task of an
+        id that is known is left alone. Raises ValueError naming the field that is wrong, RoomError when no caller can
+        ever come to that room here, EngineError when it cannot be begun, Refuse when a hook refuses it.
         """
         name = self.reachable(room_id)
         self.tasks.check(worker, name)
         shared = [valid_name(each, "share_channels") for each in listed("share_channels", share_channels)]
         chosen = self.delivery_of(name) if strategy is None else resolve(strategy)
-        id = uuid4().hex
+        id = uuid4().hex if id is None else valid_name(id, "id")
         facts = {"worker": worker, "caller": caller}
         input = await self.fire(HookTrigger.ON_TASK_DELEGATED, name, id, readable(input, "input"), facts)
         return await self.tasks.start(

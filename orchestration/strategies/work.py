@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from delivery.desk import Refuse
 from orchestration.asked import answering
-from orchestration.engines.engine import EngineError, Task, TaskResult
+from orchestration.engines.engine import EngineError, TaskResult
 from orchestration.rooms import RoomError
 from orchestration.tasks import CANCELLED, GRACE, delivery_of
 from orchestration.workers.worker import Worker
@@ -102,32 +103,31 @@ async def _done(
     limit: float | None = 300.0,
     fold: bool | None = None,
 ) -> TaskResult:
-    caller = asked.caller if asked else runtime.speaker(room)
+    id = uuid4().hex
+    if asked:  # before it is there: it could be spoken, or folded into the answer, in the moment in which it comes
+        copy_context().run(_carry, asked, delivery_of(id))
+    result = None
     try:
         task = await runtime.delegate(
-            room, worker.id, input, caller=caller, timeout=limit, fold=fold, share_channels=share_channels
+            room,
+            worker.id,
+            input,
+            caller=asked.caller if asked else runtime.speaker(room),
+            timeout=limit,
+            fold=fold,
+            share_channels=share_channels,
+            id=id,
         )
+        result = await runtime.tasks.result(task.id, within)
     except (Refuse, ValueError) as error:
         return TaskResult("", {REFUSED: True}, error=str(error) or "refused")
     except (RoomError, EngineError):
         log.exception("room %s: %s could not be set to work", room, worker.id)
         return TaskResult("", {REFUSED: True}, error="the work cannot be begun now")
-    result = await (_awaited(asked, task, within) if asked else runtime.tasks.result(task.id, within))
-    return TaskResult(GOES_ON, {UNFINISHED: True}) if result is None else result
-
-
-async def _awaited(asked: Asked, task: Task, within: float | None) -> TaskResult | None:
-    """The result, if it comes in time; then the answer carries its delivery."""
-    delivery = delivery_of(task.id)
-    # Before it is there: otherwise it could be spoken, or folded into the answer, in the moment in which it comes.
-    copy_context().run(_carry, asked, delivery)
-    result = None
-    try:
-        result = await asked.runtime.tasks.result(task.id, within)
     finally:
-        if result is None or result is CANCELLED:
-            let_go(asked, delivery)
-    return result
+        if asked and (result is None or result is CANCELLED):
+            let_go(asked, delivery_of(id))
+    return TaskResult(GOES_ON, {UNFINISHED: True}) if result is None else result
 
 
 def _carry(asked: Asked, delivery: str) -> None:

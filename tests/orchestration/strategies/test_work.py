@@ -13,7 +13,8 @@ from delivery import Status
 from delivery.desk import Refuse
 from orchestration import Agent, HookContext, HookEvent, HookExecution, HookTrigger, Runtime, TextChannel
 from orchestration.asked import Asked
-from orchestration.engines.engine import TaskResult
+from orchestration.engines.engine import EngineError, Task, TaskResult
+from orchestration.engines.memory import MemoryEngine
 from orchestration.event import RoomEvent
 from orchestration.inbound import InboundMessage, TextContent
 from orchestration.models.prepared import Prepared
@@ -237,3 +238,42 @@ def test_a_tool_that_is_called_for_no_answer_begins_work_and_the_result_is_told(
         assert await house.statuses() == [Status.HEARD] * 3
 
     play(script, responder)
+
+
+class Slow(MemoryEngine):
+    """Says that a task has begun a while after it did, like an engine that keeps it in a database."""
+
+    async def start(self, task: Task) -> bool:
+        begun = await super().start(task)
+        await asyncio.sleep(1.0)
+        return begun
+
+
+@pytest.mark.parametrize("delivery", ["immediate", "wait_for_idle", "queued"])
+def test_work_that_ends_before_it_is_known_to_have_begun_is_told_once(delivery: str) -> None:
+    async def script(house: House) -> None:
+        assert await house.ask("boats") == "Boats float."
+        await asyncio.sleep(60)
+        assert house.read == ["Boats float."]
+        host = house.runtime.room("lobby").agents["host"]
+        assert isinstance(host.model, Prepared)
+        assert host.model.asked == []
+
+    play(script, Works(works(0.1)), delivery=delivery, engine=Slow())
+
+
+def test_work_that_could_not_be_begun_leaves_nothing_behind() -> None:
+    class Broken(MemoryEngine):
+        async def start(self, task: Task) -> bool:
+            raise EngineError("no database")
+
+    responder = Works(works())
+
+    async def script(house: House) -> None:
+        assert await house.ask("boats") == "It failed."
+        assert responder.results == [TaskResult("", {REFUSED: True}, error="the work cannot be begun now")]
+        session = house.runtime.session("lobby")
+        assert session is not None
+        assert session.desk._scheduler._line.carried == {}
+
+    play(script, responder, engine=Broken())
