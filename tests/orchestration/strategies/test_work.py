@@ -277,3 +277,18 @@ def test_work_that_could_not_be_begun_leaves_nothing_behind() -> None:
         assert session.desk._scheduler._line.carried == {}
 
     play(script, responder, engine=Broken())
+
+
+def test_a_task_may_be_given_its_id_and_is_begun_once() -> None:
+    async def script(house: House) -> None:
+        for _ in range(2):
+            task = await house.runtime.delegate("lobby", "analyst", "boats", caller="ws", id="boats-1")
+            assert task.id == "boats-1"
+        assert len(house.runtime.tasks.running("lobby")) == 1
+        for wrong in ("", "a\nb", "x" * 65):
+            with pytest.raises(ValueError, match="^id must have"):
+                await house.runtime.delegate("lobby", "analyst", "boats", id=wrong)
+        await asyncio.sleep(60)
+        assert house.read == ["Told: it floats."]
+
+    play(script, Works(works()))
