@@ -102,13 +102,23 @@ class Reply:
     refused: str = ""
     """Why it was not written: a hook would not have it."""
     authors: Authors = field(default_factory=Authors)
+    event: RoomEvent | None = None
+    """What came of it, as others are told."""
+    _waiter: asyncio.Future[None] | None = None
 
     async def told(self) -> RoomEvent | None:
-        """What came of it, as others are told; None: nothing, or the talk ended before."""
-        if self.over is None:
-            return None
-        await asyncio.wait([self.over])
-        return None if self.over.cancelled() else self.over.result()
+        """What came of it, as others are told; None: nothing, or the talk ended before. Whoever brought the turn may
+        wait for it."""
+        if self.over is not None and not self.over.done():
+            self._waiter = self.over.get_loop().create_future()
+            self.over.add_done_callback(lambda _: self.end())
+            await self._waiter
+        return self.event
+
+    def end(self) -> None:
+        """It is over."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 @dataclass(slots=True)
@@ -337,7 +347,7 @@ class Conversation:
         """
         if self._reply and self._reply.turn.caller == turn.caller and written is None:
             self.hush("superseded")
-        if self._reply and self._reply.over:
+        if self._reply and self._reply.over and not self._reply.over.done():
             await asyncio.wait([self._reply.over])
 
     async def _words_of(self, reply: Reply, asked: Asked) -> AsyncGenerator[str, None]:
@@ -374,6 +384,8 @@ class Conversation:
                 self._host.settle_carried(delivery, utterance.complete and not reply.failed)
         if self._reply is reply:
             self._reply = None
+        reply.event = event
+        reply.end()
         return event
 
     def _memorise(self, *messages: Message, by: str | None = None, agent: Agent | None = None) -> None:

@@ -17,6 +17,7 @@ from voice.events import Turn
 
 if TYPE_CHECKING:
     from orchestration.rooms import Rooms
+    from orchestration.session import Session
 
 log = logging.getLogger("sottovoce.rooms")
 
@@ -33,13 +34,33 @@ who write; but not for ever."""
 class Written:
     """A message on its way. `event` is what it is in the room, once hooks let it in; `said`: others know of it."""
 
-    __slots__ = ("event", "message", "said", "turn")
+    __slots__ = ("_over", "_talk", "_watching", "before", "event", "message", "said", "turn")
 
-    def __init__(self, message: InboundMessage, at: float) -> None:
+    def __init__(self, message: InboundMessage, at: float, before: Written | None) -> None:
+        """`before`: the one that came before it into the room, if that is on its way, too."""
         self.message = message
         self.turn = Turn(f"message-{uuid4().hex[:12]}", message.sender_id, message.content.body, at, at)
         self.event: RoomEvent | None = None
         self.said = False
+        self.before = before
+        self._talk: Session | None = None
+        self._over = False
+        self._watching: asyncio.Event | None = None
+
+    def move(self, talk: Session | None) -> None:
+        """It is in this talk, or (None) at its end."""
+        self._talk, self._over = talk, talk is None
+        if self._over:
+            self.before = None
+        if self._watching is not None:
+            self._watching.set()
+
+    async def in_order(self, talk: Session) -> None:
+        """Returns when the one before it is in this talk too, or at its end; or when this talk is ending."""
+        while (before := self.before) and not before._over and before._talk is not talk and not talk.closing:
+            before._watching = before._watching or asyncio.Event()
+            before._watching.clear()
+            await before._watching.wait()
 
 
 class Inbox:
@@ -49,7 +70,9 @@ class Inbox:
         self._rooms = rooms
         self._waiting: dict[str, Counter[str]] = {}
         """How many wait, by room and sender."""
-        self._tasks: set[asyncio.Task[InboundResult | RoomError]] = set()
+        self._last: dict[str, Written] = {}
+        """The newest on its way into each room."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup
 
     def open(self, group: asyncio.TaskGroup) -> None:
@@ -67,15 +90,26 @@ class Inbox:
         Raises TooManyMessagesError when too many wait already, RoomError when the room is closed before it was
         answered, or its talk cannot begin.
         """
+        loop = asyncio.get_running_loop()
         self._enter(room.id, message.sender_id)
-        written = Written(message, asyncio.get_running_loop().time())
-        task = self._group.create_task(self._answered(room, written), name=f"answer to {written.turn.id}")
+        written = self._last[room.id] = Written(message, loop.time(), self._last.get(room.id))
+        told: asyncio.Future[InboundResult | RoomError] = loop.create_future()
+
+        def tell(result: InboundResult | RoomError) -> None:
+            if task in self._tasks:
+                self._tasks.discard(task)
+                self._leave(room.id, written)
+                if not told.done():  # who asked may have gone
+                    told.set_result(result)
+
+        async def answer() -> None:
+            tell(await self._answered(room, written))
+
+        task = self._group.create_task(answer(), name=f"answer to {written.turn.id}")
         self._tasks.add(task)
-        task.add_done_callback(lambda _: self._leave(task, room.id, message.sender_id))
-        await asyncio.wait([task])
-        if task.cancelled():
-            raise RoomError("the runtime was closed before the message was answered")
-        result = task.result()
+        closed = RoomError("the runtime was closed before the message was answered")
+        task.add_done_callback(lambda _: tell(closed))
+        result = await told
         if isinstance(result, RoomError):
             raise result
         return result
@@ -85,6 +119,8 @@ class Inbox:
         try:
             for _ in range(MAX_TALKS):
                 session = await self._rooms.enter_written(room)
+                await written.in_order(session)
+                written.move(session)
                 try:
                     return await session.take(written)
                 except RoomClosingError:
@@ -107,9 +143,11 @@ class Inbox:
             raise TooManyMessagesError(f"{MAX_WAITING} messages wait in room {room!r}; send more when one is answered")
         waiting[sender] += 1
 
-    def _leave(self, task: asyncio.Task[InboundResult | RoomError], room: str, sender: str) -> None:
-        self._tasks.discard(task)
-        waiting = self._waiting[room]
+    def _leave(self, room: str, written: Written) -> None:
+        written.move(None)
+        if self._last[room] is written:
+            del self._last[room]
+        waiting, sender = self._waiting[room], written.message.sender_id
         waiting[sender] -= 1
         if not waiting[sender]:
             del waiting[sender]

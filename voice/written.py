@@ -53,7 +53,9 @@ class WrittenUtterance:
         self._text = source if isinstance(source, str) else ""
         self._cut: str | None = None
         self._sent = False
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._done = False
+        self._waiting: list[asyncio.Future[None]] = []
 
     @property
     def text(self) -> str:
@@ -73,7 +75,7 @@ class WrittenUtterance:
 
     @property
     def done(self) -> bool:
-        return self._over.done()
+        return self._done
 
     @property
     def complete(self) -> bool:
@@ -84,8 +86,10 @@ class WrittenUtterance:
         return self._cut if self.done else None
 
     def __await__(self) -> Generator[Any, None, WrittenUtterance]:
-        if not self._over.done():
-            yield from asyncio.shield(self._over).__await__()
+        if not self._done:
+            waiter = self._loop.create_future()  # each its own, so that who gives up stops nobody else
+            self._waiting.append(waiter)
+            yield from waiter.__await__()
         return self
 
     # -- for the channel
@@ -125,8 +129,10 @@ class WrittenUtterance:
         self._sent = sent
         if not sent:
             self.cut("failed")
-        if not self._over.done():
-            self._over.set_result(None)
+        self._done = True
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 class WrittenChannel:

@@ -60,3 +60,18 @@ def test_a_flood_in_one_room_is_nothing_to_another() -> None:
             each.cancel()
 
     play(script, opened([1.0, "fine."]))
+
+
+def test_a_message_that_comes_while_the_one_before_it_is_just_answered_is_answered() -> None:
+    async def script(office: Office) -> None:
+        await office.reader()
+        session = office.runtime.session("lobby")
+        assert session is not None
+        for number in range(30):
+            first = asyncio.create_task(office.write(f"{number}"))
+            for _ in range(number):
+                await asyncio.sleep(0)
+            assert reply(await office.write("second")) == "fine."
+            assert reply(await first) == "fine."
+
+    play(script, opened(["fine."]))
