@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from contextvars import copy_context
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("sottovoce.work")
 
 WAIT = 300.0
-"""Seconds that an answer waits for work: a little less than a reader waits for an answer (`voice.written`)."""
+"""Seconds that an answer waits for work, all in all: a little less than readers wait for it (`voice.written_floor`)."""
 LIMIT = 900.0
 """Seconds that work may take for which an answer waits: it may well be done soon after nobody waits any more."""
 UNFINISHED = "unfinished"
@@ -52,14 +53,17 @@ async def inline(
 ) -> TaskResult:
     """Have the worker, which the runtime knows, do a task of the room, and wait for it; the answer tells its result.
 
-    If the answer is cut before it is heard whole, the result is delivered by itself. After `timeout` seconds (None: no
-    limit) the work goes on in the background, the result says so (UNFINISHED in its data), and the real one is
-    delivered by itself. What cannot be begun, also because a hook refuses it, is a result with `error`, and REFUSED in
-    its data. Cancelling stops the waiting, not the work.
+    If the answer is cut before it is heard whole, the result is delivered by itself. `timeout` seconds after the answer
+    was asked for (None: no limit) the work goes on in the background, the result says so (UNFINISHED in its data), and
+    the real one is delivered by itself. What cannot be begun, also because a hook refuses it, is a result with `error`,
+    and REFUSED in its data. Cancelling stops the waiting, not the work.
     """
     runtime, room = asked.runtime, asked.room.id
-    limit = None if timeout is None else max(LIMIT, timeout)
-    return await _done(runtime, room, asked, worker, input, share_channels, within=timeout, limit=limit, fold=False)
+    within = limit = None
+    if timeout is not None:
+        limit = max(LIMIT, timeout)
+        within = max(GRACE, asked.chain.began + timeout - asyncio.get_running_loop().time())
+    return await _done(runtime, room, asked, worker, input, share_channels, within=within, limit=limit, fold=False)
 
 
 async def begun(
