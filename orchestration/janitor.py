@@ -47,9 +47,7 @@ class Janitor:
     """
 
     def __init__(self, ledger: Ledger, engine: TaskEngine, keep: float = KEEP) -> None:
-        if isinstance(keep, bool) or not isinstance(keep, int | float) or not (math.isfinite(keep) and keep > 0):
-            raise ValueError(f"keep: {keep!r} is no number of seconds above 0")
-        self._keep = keep
+        self._keep = kept(keep)
         self._parts: dict[str, Delete] = {"deliveries": ledger.discard, "tasks": engine.forget}
 
     async def run(self) -> None:
@@ -84,3 +82,10 @@ class Janitor:
             if gone < AT_ONCE:
                 return count
             await asyncio.sleep(max(_PAUSE, (loop.time() - began) * (1 / SHARE - 1)))
+
+
+def kept(keep: object) -> float:
+    """For how long what is over is kept. Raises ValueError."""
+    if isinstance(keep, bool) or not isinstance(keep, int | float) or not (math.isfinite(keep) and keep > 0):
+        raise ValueError(f"keep: {keep!r:.60} is no number of seconds above 0")
+    return keep

@@ -21,6 +21,7 @@ from orchestration.engines.engine import TaskEngine
 from orchestration.hooks import Hook, HookContext, HookEvent, HookExecution, Hooks, HookTrigger
 from orchestration.hosting import Hosting
 from orchestration.identity import Identities, valid_name
+from orchestration.janitor import KEEP, Janitor, kept
 from orchestration.observers import Observers
 from orchestration.presence import Presence
 from orchestration.room import Room
@@ -52,7 +53,8 @@ class Runtime(Hosting, Delivering, Delegating):
     directory, or the URL of a Postgres database ("postgresql://..."), which several processes may share (None: in
     memory, nothing survives). `address` is the URL at which callers reach this process and no other: those who come to
     another process for a room that this one has are sent there. At most `max_tasks` background tasks run here at once,
-    `max_tasks_per_room` of one room; more wait their turn. `speech` chooses the engines that hear and speak (None:
+    `max_tasks_per_room` of one room; more wait their turn. Deliveries and tasks that ended more than `keep` seconds ago
+    are deleted now and then (None: never). `speech` chooses the engines that hear and speak (None:
     the best that this machine has). `ledger`, `engine`, `identities`, `status` (what keeps the entries of the
     `status_bus`), `store` (what keeps rooms) and `channels` replace single parts.
     """
@@ -69,6 +71,7 @@ class Runtime(Hosting, Delivering, Delegating):
         address: str | None = None,
         max_tasks: int = 100,
         max_tasks_per_room: int = 10,
+        keep: float | None = KEEP,
         ledger: Ledger | None = None,
         engine: TaskEngine | None = None,
         identities: Identities | None = None,
@@ -91,6 +94,7 @@ class Runtime(Hosting, Delivering, Delegating):
         self.hooks = Hooks()
         self.address = address
         self._state = state
+        self._keep = None if keep is None else kept(keep)
         self._task_limits = _above_0("max_tasks", max_tasks), _above_0("max_tasks_per_room", max_tasks_per_room)
         self._given = ledger, engine, identities, status, store
         self._channels = channels
@@ -169,6 +173,9 @@ class Runtime(Hosting, Delivering, Delegating):
             stack.push_async_callback(self.tasks.aclose)
             staying = group.create_task(self.presence.stay(self.tasks.adopt), name="presence")
             stack.callback(staying.cancel)
+            if self._keep is not None and not alone:
+                sweeping = group.create_task(Janitor(self.ledger, parts.engine, self._keep).run(), name="janitor")
+                stack.callback(sweeping.cancel)
             self._rooms.open(group, self._channels or self._speaking)
             stack.push_async_callback(self._rooms.aclose)
             self._stack = stack.pop_all()

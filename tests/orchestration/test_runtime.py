@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -923,3 +923,32 @@ def test_a_simulated_copy_shares_what_it_is_and_nothing_that_happens(tmp_path: A
 
     play(script, copy)
     assert list(tmp_path.iterdir()) == []
+
+
+# -- the janitor
+
+
+def test_what_is_long_over_is_deleted_where_it_is_kept() -> None:
+    class Asked(MemoryLedger):
+        asked: ClassVar[list[tuple[float, int]]] = []
+
+        async def discard(self, older: float, limit: int = 500) -> int:
+            self.asked.append((older, limit))
+            return 0
+
+    async def main(**more: Any) -> int:
+        Asked.asked.clear()
+        async with made(ledger=Asked(), **more):
+            await asyncio.sleep(3 * 3600)
+        return len(Asked.asked)
+
+    assert run(main(keep=60.0)) >= 2
+    assert {age for age, _ in Asked.asked} == {60.0}
+    assert run(main()) >= 2
+    assert run(main(keep=None)) == 0
+
+
+@pytest.mark.parametrize("keep", [0, -1.0, float("nan"), "long", True])
+def test_how_long_what_is_over_is_kept_is_a_time(keep: Any) -> None:
+    with pytest.raises(ValueError, match="keep: .* is no number of seconds above 0"):
+        made(keep=keep)
