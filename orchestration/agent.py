@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orchestration.content import says_something
 from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall
+from orchestration.renamed import renamed
 from orchestration.tools import Tool, run_tool, tool, unique
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ MAX_TEXT = 200_000
 STALLED = 60.0
 """Seconds without a word or a call after which a model is given up."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_RENAMED = {"provider": "model", "system_prompt": "prompt"}
 
 
 class ToolLoopError(RuntimeError):
@@ -52,13 +52,7 @@ class Agent:
     window of the last 50 messages).
     """
 
-    def __new__(cls, *_: object, **given: object) -> Self:
-        """Raises TypeError for names that are others here: before it is said that `model` is missing."""
-        for name in given:
-            if name in _RENAMED:
-                raise TypeError(f"Agent got an unknown argument {name!r}; it is called {_RENAMED[name]!r} here")
-        return super().__new__(cls)
-
+    @renamed("Agent", provider="model", system_prompt="prompt")
     def __init__(
         self,
         id: str,
