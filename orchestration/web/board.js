@@ -1,8 +1,9 @@
 // What goes on underneath, as lists: the floor with its reason, the tasks, and the deliveries with why they wait.
 
+import { byWorker } from "./lanes.js";
 import { Rows, element } from "./rows.js";
 import { deliveryOver, taskOver } from "./room.js";
-import { FLOOR, because, duration, standing } from "./words.js";
+import { FLOOR, because, duration, standing, withWhom } from "./words.js";
 
 const STEADY = 1200; // ms the floor must rest before it is read out
 const SIGNS = { queued: "·", running: "", done: "✓", failed: "✕", cancelled: "–" };
@@ -20,7 +21,7 @@ export class Board {
     this.say = say;
     this.said = "";
     this.timer = 0;
-    this.tasks = new Rows(page.tasks, (t) => JSON.stringify([t.label, t.status, t.progress, t.parent]), (node, t) => this.#task(node, t));
+    this.tasks = new Rows(page.tasks, (t) => JSON.stringify([t.label, t.status, t.progress, t.parent, t.round]), (node, t) => this.#task(node, t));
     this.deliveries = new Rows(
       page.deliveries,
       (d) => JSON.stringify([d.label, d.status, d.heard_chars, d.length, this.#standing(d)]),
@@ -31,7 +32,8 @@ export class Board {
   show(now, connected) {
     if (connected) this.#floor(now);
     else this.#cut();
-    this.tasks.show(underParents(newestFirst(this.room.tasks, taskOver)));
+    const tasks = new Map(byWorker([...this.room.tasks.values()]).map((task) => [task.id, task]));
+    this.tasks.show(underParents(newestFirst(tasks, taskOver)));
     this.deliveries.show(newestFirst(this.room.deliveries, deliveryOver));
     this.page.tasks.parentElement.dataset.empty = String(!this.room.tasks.size);
     this.page.deliveries.parentElement.dataset.empty = String(!this.room.deliveries.size);
@@ -48,6 +50,7 @@ export class Board {
     set(page.floorWhy, "Trying to reach the room again. It keeps your place for a while, and what you are owed for longer.");
     set(page.floorSince, "");
     set(page.floorWait, "");
+    set(page.floorWith, "");
     this.#tell("The line is cut. Trying to reach the room again.");
   }
 
@@ -63,6 +66,7 @@ export class Board {
     set(page.floorWhy, why);
     set(page.floorSince, now === null ? "" : `for ${duration(now - floor.since)}`);
     set(page.floorWait, waiting.length ? `${held}${floor.state === "open" ? ": the silence is being measured" : " for the floor"}` : "");
+    set(page.floorWith, this.room.holder ? withWhom(this.room.holder.agent) : "");
     this.#tell(`${name}. ${why} ${waiting.length ? held : ""}`.trim());
   }
 
@@ -78,7 +82,9 @@ export class Board {
     node.className = `row task ${task.status}${task.parent ? " child" : ""}`;
     const head = element("p", "row-head");
     head.append(element("span", "sign", SIGNS[task.status] ?? ""), element("span", "row-label", task.label));
-    node.append(head, element("p", "row-note", task.progress || task.status));
+    node.append(head);
+    if (task.round) head.append(element("span", "round", `round ${task.round}: ${task.progress || task.status}`));
+    else node.append(element("p", "row-note", task.progress || task.status));
   }
 
   #delivery(node, delivery) {

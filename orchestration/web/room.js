@@ -23,6 +23,19 @@ function mark(spans, on, at) {
   if (spans.length > KEPT) spans.shift();
 }
 
+/** From a part's `start` on an utterance is another agent's words: note when the first of them were heard. */
+function begin(agents, chars, at) {
+  for (const part of agents) if (part.heard === null && chars > part.start) part.heard = at;
+}
+
+/** An utterance in parts, one for each agent whose words it has. `at`: when it began to be heard, or null. */
+export function parts({ text, agents, spans }) {
+  const all = agents?.length ? agents : [{ start: 0, name: "", heard: spans[0]?.[0] ?? null }];
+  return all
+    .map(({ start, name, heard }, i) => ({ start, end: all[i + 1]?.start ?? text.length, name: name || "Agent", at: heard }))
+    .filter(({ start, end }) => text.slice(start, end).trim());
+}
+
 function forget(rows) {
   while (rows.size > KEPT) rows.delete(rows.keys().next().value);
 }
@@ -71,6 +84,8 @@ export class Room {
       this.utterances = keyed(p.utterances);
       this.tasks = keyed(p.tasks);
       this.deliveries = keyed(p.deliveries);
+      this.handoffs = p.handoffs ?? [];
+      this.holder = p.holder ?? null;
     },
     caller: (p) => {
       const row = this.#caller(p.id);
@@ -98,7 +113,7 @@ export class Room {
     },
     utterance: (p) => {
       const row = this.utterances.get(p.id) ?? { id: p.id, text: "", heard: 0, done: false, question: false, spans: [], at: p.at };
-      Object.assign(row, { role: p.role, deliveries: p.deliveries, text: row.text.slice(0, p.from) + p.text });
+      Object.assign(row, { role: p.role, deliveries: p.deliveries, agents: p.agents ?? [], text: row.text.slice(0, p.from) + p.text });
       this.utterances.set(p.id, row);
       forget(this.utterances);
     },
@@ -112,7 +127,16 @@ export class Room {
     },
     heard: (p) => {
       const row = this.utterances.get(p.utterance);
-      if (row) row.heard = Math.max(row.heard, p.chars);
+      if (!row) return;
+      row.heard = Math.max(row.heard, p.chars);
+      begin(row.agents, row.heard, p.at);
+    },
+    handoff: (p) => {
+      this.handoffs.push(p);
+      if (this.handoffs.length > KEPT) this.handoffs.shift();
+    },
+    holder: (p) => {
+      this.holder = p;
     },
     task: (p) => this.#row(this.tasks, p, p.progress),
     delivery: (p) => this.#row(this.deliveries, p, p.reason),

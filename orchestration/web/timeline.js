@@ -1,8 +1,11 @@
-// The live timeline: a score of the call. One lane for each caller, the agent, each task and each delivery; above them
-// the floor, with the reason why what waits has to wait. Drawn on a canvas; the lists of the page say the same in text.
+// The live timeline: a score of the call. One lane for each caller, agent, task and delivery, and one for each who works
+// in a review loop, round by round; above them the floor, with the reason why what waits has to wait. Arrows from agent
+// to agent are handoffs. Drawn on a canvas; the lists of the page say the same in text.
 
-import { because, briefly, duration } from "./words.js";
+import { Lanes, PERSON, heardOf } from "./lanes.js";
+import { fit, measure } from "./letters.js";
 import { deliveryOver, taskOver } from "./room.js";
+import { because, briefly, duration, withWhom } from "./words.js";
 
 const LANE = 27;
 const BAR = 18;
@@ -10,10 +13,8 @@ const BAND = 24;
 const TOP = 8;
 const GAP = 8;
 const AXIS = 22;
-const MAX_LANES = 6; // of tasks, and of deliveries
 const TICKS = [1, 2, 5, 10, 15, 30, 60];
 const TINT = 0.07;
-const LEGIBLE = 7; // letters of a cut text that still say something
 const SHORTER = { "caller speaks": "caller", "agent speaks": "agent", "reply owed": "reply", "waits for silence": "waits" };
 const HOLDER = { user_holds: "caller", agent_audible: "agent", agent_owes: "owed" };
 
@@ -26,6 +27,7 @@ export class Timeline {
     this.span = 60;
     this.origin = null;
     this.me = null;
+    this.lanes = new Lanes(room);
     this.draw = canvas.getContext("2d");
     this.width = 0;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -73,27 +75,11 @@ export class Timeline {
     this.paint();
   }
 
-  /** The lanes in sight, from top to bottom. */
-  lanes() {
-    const { room } = this;
-    const from = (this.now() ?? 0) - this.span;
-    const seen = (row, over) => !over(row) || row.at > from;
-    const callers = [...room.callers.values()].filter((c) => c.state !== "gone" || (c.spans.at(-1)?.[1] ?? 0) > from);
-    const tasks = [...room.tasks.values()].filter((t) => seen(t, taskOver)).slice(-MAX_LANES);
-    const deliveries = [...room.deliveries.values()].filter((d) => seen(d, deliveryOver)).slice(-MAX_LANES);
-    return [
-      ...callers.map((row) => ({ kind: "caller", row, label: row.id === this.me ? "You" : row.name })),
-      { kind: "agent", row: null, label: "Agent" },
-      ...tasks.map((row) => ({ kind: "task", row, label: row.label })),
-      ...deliveries.map((row) => ({ kind: "delivery", row, label: row.label })),
-    ];
-  }
-
   paint() {
     const now = this.now();
     if (now === null || this.width < 50) return;
     this.origin ??= this.room.changes[0]?.at ?? now;
-    const lanes = this.lanes();
+    const lanes = this.lanes.inSight(now - this.span, this.me);
     const height = TOP + BAND + GAP + lanes.length * LANE + AXIS;
     const scale = devicePixelRatio || 1;
     if (this.canvas.width !== Math.round(this.width * scale) || this.canvas.height !== Math.round(height * scale)) {
@@ -119,6 +105,7 @@ export class Timeline {
     this.#floor(now);
     for (const lane of lanes) this.#lane(lane, now);
     this.#links(now);
+    this.#handoffs();
     this.#present(bottom);
     g.restore();
     this.#labels(lanes);
@@ -192,7 +179,7 @@ export class Timeline {
 
   #lane({ kind, row }, now) {
     if (kind === "caller") this.#voices(row, now);
-    else if (kind === "agent") for (const utterance of this.room.utterances.values()) this.#utterance(utterance, now);
+    else if (kind === "agent") for (const utterance of this.room.utterances.values()) this.#utterance(utterance, row.id, now);
     else if (kind === "task") this.#task(row, now);
     else this.#delivery(row, now);
   }
@@ -207,16 +194,45 @@ export class Timeline {
     if (open && open[1] === null && caller.words) this.#text(caller.words, this.x(open[0]), this.x(now), y, this.colours["on-colour"], true);
   }
 
-  #utterance(utterance, now) {
-    const y = this.rows.get("agent:");
+  /** What of an utterance is this agent's. */
+  #utterance(utterance, agent, now) {
+    const y = this.rows.get(`agent:${agent}`);
     const colour = this.colours[utterance.role === "delivery" ? "result" : "agent"];
     const cut = utterance.done && utterance.heard < utterance.text.trimEnd().length;
-    utterance.spans.forEach(([from, until], i) => {
-      this.#bar(from, until ?? now, y, colour);
-      if (cut && i === utterance.spans.length - 1 && until) this.#cut(this.x(until), y);
-    });
-    const [first, last] = [utterance.spans[0], utterance.spans.at(-1)];
-    if (first) this.#text(utterance.text, this.x(first[0]), this.x(last[1] ?? now), y, this.colours["on-colour"]);
+    const end = utterance.spans.at(-1)?.[1];
+    for (const { name, text, from, until } of heardOf(utterance)) {
+      if (name !== agent || from === null) continue;
+      for (const [on, off] of utterance.spans) {
+        const [begin, stop] = [Math.max(on, from), Math.min(off ?? now, until ?? now)];
+        if (begin < stop) this.#bar(begin, stop, y, colour);
+      }
+      if (cut && end && until === end) this.#cut(this.x(end), y);
+      this.#text(text, this.x(from), this.x(until ?? now), y, this.colours["on-colour"]);
+    }
+  }
+
+  /** An arrow from who gave the conversation away to who got it. */
+  #handoffs() {
+    const g = this.draw;
+    for (const { from, to, at } of this.room.handoffs) {
+      const x = Math.round(this.x(at)) + 0.5;
+      const [begin, end] = [from, to].map((name) => this.rows.get(`agent:${name ?? PERSON}`));
+      if (x < this.gutter || begin === undefined || end === undefined || begin === end) continue;
+      const down = Math.sign(end - begin);
+      const tip = end - down * (BAR / 2 - 4);
+      g.strokeStyle = g.fillStyle = this.colours.ink;
+      g.lineWidth = 1.5;
+      g.beginPath();
+      g.moveTo(x, begin);
+      g.lineTo(x, tip - down * 6);
+      g.stroke();
+      g.beginPath();
+      g.arc(x, begin, 3, 0, 2 * Math.PI);
+      g.moveTo(x, tip);
+      g.lineTo(x - 4.5, tip - down * 8);
+      g.lineTo(x + 4.5, tip - down * 8);
+      g.fill();
+    }
   }
 
   /** Where an interruption cut the agent. */
@@ -226,7 +242,11 @@ export class Timeline {
   }
 
   #task(task, now) {
-    const y = this.rows.get(`task:${task.id}`);
+    const all = task.parts ?? [task];
+    for (const part of all) this.#work(part, this.rows.get(`task:${task.id}`), now, part === all.at(-1));
+  }
+
+  #work(task, y, now, last) {
     const begun = task.history.find(([status]) => status !== "queued");
     const from = task.history[0]?.[2] ?? task.at;
     const over = taskOver(task);
@@ -234,9 +254,11 @@ export class Timeline {
     if (begun) this.#waits(from, begun[2], y, this.colours.task, "");
     else return this.#waits(from, now, y, this.colours.task, "queued");
     this.#bar(begun[2], until, y, this.colours.task, over ? 1 : 0.75);
-    const label = over ? duration(until - begun[2]) : task.progress || "working";
-    this.#text(label, this.x(begun[2]), this.x(until), y, this.colours["on-colour"]);
-    if (over) this.#sign({ done: "✓", failed: "✕", cancelled: "–" }[task.status], this.x(until), y, task.status === "failed" ? "bad" : "ink-2");
+    const doing = over ? duration(until - begun[2]) : task.progress || "working";
+    const [x, to] = [this.x(begun[2]), this.x(until)];
+    if (task.round) this.#label([`round ${task.round}: ${doing}`, `round ${task.round}`, `${task.round}`], x, to, y, this.colours["on-colour"]);
+    else this.#text(doing, x, to, y, this.colours["on-colour"]);
+    if (over && (last || task.status !== "done")) this.#sign({ done: "✓", failed: "✕", cancelled: "–" }[task.status], to, y, task.status === "failed" ? "bad" : "ink-2");
   }
 
   #delivery(delivery, now) {
@@ -256,7 +278,10 @@ export class Timeline {
   /** A task's end leads to its result, a result's speaking to the agent. */
   #links(now) {
     const g = this.draw;
-    const agent = this.rows.get("agent:");
+    const speaker = new Map();
+    for (const utterance of this.room.utterances.values()) {
+      for (const id of utterance.deliveries ?? []) speaker.set(id, this.rows.get(`agent:${heardOf(utterance)[0]?.name}`));
+    }
     g.lineWidth = 1.25;
     g.strokeStyle = this.colours.result;
     const line = (at, from, to) => {
@@ -274,7 +299,7 @@ export class Timeline {
     for (const delivery of this.room.deliveries.values()) {
       const y = this.rows.get(`delivery:${delivery.id}`);
       if (delivery.task) line(delivery.history[0]?.[2] ?? now, this.rows.get(`task:${delivery.task}`), y);
-      for (const [status, , at] of delivery.history) if (status === "speaking") line(at, agent, y);
+      for (const [status, , at] of delivery.history) if (status === "speaking") line(at, speaker.get(delivery.id), y);
     }
   }
 
@@ -292,7 +317,7 @@ export class Timeline {
     const dot = { caller: "caller", agent: "agent", task: "task", delivery: "result" };
     for (const { kind, row, label } of lanes) {
       const y = this.rows.get(`${kind}:${row?.id ?? ""}`);
-      g.fillStyle = this.colours[dot[kind]];
+      g.fillStyle = this.colours[label === PERSON ? "ink-3" : dot[kind]];
       g.beginPath();
       if (kind === "delivery") g.rect(0, y - 4, 8, 8);
       else g.arc(4, y, 4, 0, 2 * Math.PI);
@@ -378,28 +403,7 @@ export class Timeline {
     const running = [...room.tasks.values()].filter((t) => !taskOver(t)).length;
     const { waiting, floor } = room;
     const why = waiting.length ? `, because ${because(waiting[0].reason || floor.blocker) || "the silence is being measured"}` : "";
-    return `Timeline of the last ${this.span} seconds: ${room.callers.size} callers, ${running} tasks running, ${waiting.length} results waiting${why}.`;
+    const holder = room.holder ? ` ${withWhom(room.holder.agent)}.` : "";
+    return `Timeline of the last ${this.span} seconds: ${room.callers.size} callers, ${running} tasks running, ${waiting.length} results waiting${why}.${holder}`;
   }
-}
-
-const widths = new Map();
-
-function measure(g, text) {
-  const key = `${g.font}|${text}`;
-  let width = widths.get(key);
-  if (width === undefined) {
-    if (widths.size > 4000) widths.clear();
-    width = g.measureText(text).width;
-    widths.set(key, width);
-  }
-  return width;
-}
-
-/** `text` cut to `room` pixels; nothing if too little would be left to read. */
-function fit(g, text, room) {
-  const width = measure(g, text);
-  if (width <= room) return text;
-  let length = Math.floor((text.length * room) / width);
-  while (length >= LEGIBLE && measure(g, `${text.slice(0, length).trimEnd()}…`) > room) length -= 1;
-  return length < LEGIBLE ? "" : `${text.slice(0, length).trimEnd()}…`;
 }

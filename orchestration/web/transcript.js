@@ -1,6 +1,9 @@
-// The transcript of what was heard: callers' turns, and the agent's words up to the last one that reached the ear.
+// The transcript of what was heard: callers' turns, and the agents' words up to the last one that reached the ear, with
+// who hands the conversation over to whom.
 
+import { parts } from "./room.js";
 import { Rows, element } from "./rows.js";
+import { handedOver } from "./words.js";
 
 const ROLES = { delivery: "result", apology: "apology" };
 const UNSURE = 0.5;
@@ -8,16 +11,36 @@ const UNSURE = 0.5;
 /** The entries of the transcript, oldest first: [key, row]. */
 export function entries(room) {
   const turns = room.turns.map((turn) => [`t:${turn.id}`, { kind: "turn", at: turn.started, who: turn.caller, ...turn }]);
-  const said = [...room.utterances.values()]
-    .filter((u) => u.text && (u.spans.length || !u.done))
-    .map((u) => [`u:${u.id}`, { ...u, kind: "said", at: u.spans[0]?.[0] ?? u.at }]);
+  const handoffs = room.handoffs.map((h) => [`h:${h.at}:${h.to}`, { ...h, kind: "handoff", over: true }]);
+  const shown = [...room.utterances.values()].filter((u) => u.text && (u.spans.length || !u.done));
+  const said = shown.flatMap((u) => partsOf(u, handoffs.filter(([, h]) => h.utterance === u.id)));
+  const within = new Set(shown.map((u) => u.id));
+  const beside = handoffs.filter(([, h]) => !within.has(h.utterance) && (room.utterances.get(h.utterance)?.done ?? true));
   const words = [...room.callers.values()]
     .filter((c) => c.words)
     .map((c) => [`w:${c.id}`, { kind: "words", who: c.id, text: c.words, at: Infinity }]);
-  return [...turns, ...said, ...words].sort(([, a], [, b]) => a.at - b.at);
+  return [...turns, ...said, ...beside, ...words].sort(([, a], [, b]) => a.at - b.at);
 }
 
-/** Where the agent's text is split: what was heard, and the rest. */
+/** An utterance as entries, one for each agent, with the handoffs within it where they happened. */
+function partsOf(u, handoffs) {
+  const at = u.spans[0]?.[0] ?? u.at;
+  const entries = parts(u).map(({ start, end, name }) => {
+    const text = u.text.slice(start, end).trimStart();
+    const heard = Math.max(0, u.heard - (end - text.length));
+    const row = { kind: "said", role: u.role, agent: name, text, heard, over: u.done || (end < u.text.length && u.heard >= end), at };
+    return [start, [`u:${u.id}:${start}`, row]];
+  });
+  for (const [key, handoff] of handoffs) {
+    const before = entries.findIndex(([start]) => start >= handoff.chars);
+    const place = before < 0 ? entries.length : before;
+    const over = place === 0 || entries[place - 1][1][1].over;
+    entries.splice(place, 0, [handoff.chars - 0.5, [key, { ...handoff, over, at }]]);
+  }
+  return entries.map(([, entry]) => entry);
+}
+
+/** Where an agent's text is split: what was heard, and the rest. */
 export function heard(row) {
   return [row.text.slice(0, row.heard), row.text.slice(row.heard)];
 }
@@ -37,8 +60,12 @@ export class Transcript {
     new ResizeObserver(() => this.#follow()).observe(list);
     this.rows = new Rows(
       list,
-      (row) => JSON.stringify([row.kind, row.text, row.heard, row.done, row.who && name(row.who)]),
-      (node, row) => (row.kind === "said" ? this.#agent(node, row) : this.#caller(node, row)),
+      (row) => JSON.stringify([row.kind, row.text, row.heard, row.over, row.agent, row.who && name(row.who)]),
+      (node, row) => {
+        if (row.kind === "said") this.#agent(node, row);
+        else if (row.kind === "handoff") this.#handoff(node, row);
+        else this.#caller(node, row);
+      },
     );
   }
 
@@ -47,7 +74,7 @@ export class Transcript {
     const fresh = this.rows.show(shown);
     this.list.parentElement.dataset.empty = String(!shown.length);
     this.#follow();
-    if (fresh.length || shown.some(([key, row]) => row.done && !this.told.has(key))) this.#tell(shown);
+    if (fresh.length || shown.some(([key, row]) => row.over && !this.told.has(key))) this.#tell(shown);
   }
 
   /** Stay at the newest line, unless the reader went back to an older one. */
@@ -68,9 +95,9 @@ export class Transcript {
 
   #agent(node, row) {
     const [before, after] = heard(row);
-    const cut = row.done && after.trim();
+    const cut = row.over && after.trim();
     node.className = `entry said ${row.role}`;
-    const who = element("span", "who", "Agent");
+    const who = element("span", "who", row.agent);
     if (ROLES[row.role]) who.append(" ", element("span", "role", ROLES[row.role]));
     const text = element("p");
     text.append(element("span", "heard", before));
@@ -79,13 +106,19 @@ export class Transcript {
     if (cut) node.append(element("span", "note", before ? "interrupted: the rest was not heard" : "not heard"));
   }
 
-  /** Whole turns, and the agent's words once they are over, for those who listen to the page. */
+  #handoff(node, row) {
+    node.className = "entry handoff";
+    node.append(element("p", "", handedOver(row)));
+  }
+
+  /** Whole turns, the agents' words once they are over, and handoffs after those before them, for those who listen. */
   #tell(shown) {
     for (const [key, row] of shown) {
-      if (this.told.has(key) || row.kind === "words" || (row.kind === "said" && !row.done)) continue;
+      if (this.told.has(key) || row.kind === "words" || (row.kind !== "turn" && !row.over)) continue;
       this.told.add(key);
       if (row.kind === "turn") this.say(`${this.name(row.who)}: ${row.text}`);
-      else if (row.heard) this.say(`Agent: ${heard(row)[0]}${heard(row)[1].trim() ? ", interrupted" : ""}`);
+      else if (row.kind === "handoff") this.say(`${handedOver(row)}.`);
+      else if (row.heard) this.say(`${row.agent}: ${heard(row)[0]}${heard(row)[1].trim() ? ", interrupted" : ""}`);
     }
   }
 }

@@ -91,6 +91,16 @@ export function standing(delivery, floor, who) {
   return reason && status !== "heard" ? `${ending}: ${because(reason, who)}` : ending;
 }
 
+/** Who has the conversation: an agent by name, or (null) a person. */
+export function withWhom(agent) {
+  return agent === null ? "With a person; no agent answers" : `With ${agent}`;
+}
+
+/** A handoff in a sentence. */
+export function handedOver({ from, to }) {
+  return `${from ?? "A person"} handed over to ${to ?? "a person"}`;
+}
+
 /** Seconds as a person says them. */
 export function duration(seconds) {
   const whole = Math.max(0, seconds);

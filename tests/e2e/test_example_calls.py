@@ -14,25 +14,30 @@ from tests.e2e.voices import speech
 
 pytestmark = [pytest.mark.browser, pytest.mark.speech]
 
+HANDOVER = "Front desk: One moment, I will connect you with billing. | Front desk handed over to Billing | "
 CALLS: dict[str, tuple[str, ...]] = {
     "triage": (
-        "What can we do for you?",
+        "Front desk: Hello",
         "i have a question about my bill",
-        "connect you with billing. Billing here. Please tell me the three digits on your bill.",
+        f"{HANDOVER}Billing: Billing here.",
         "one two three",
-        "Number one two three is paid.",
+        "Billing: Number",
     ),
     "loop_reviewers": (
-        "For whom shall I write one?",
+        "Writer: Hello",
         "write a welcome message for old friends",
-        "Three colleagues will read it before you hear it.",
+        "Writer: I am on it.",
         "who will read it",
-        "and one at the facts.",
+        "Writer: One looks",
         "",
         "It reads: Welcome, old friends! The door is open, and the tea is hot.",
     ),
 }
-"""What the agents are heard to say, and in between what the caller says ("": nothing, they wait)."""
+"""What the page must show as heard, and in between what the caller then says, also into it ("": nothing, they wait)."""
+HEARD = """[...document.querySelectorAll("#transcript .said, #transcript .handoff")].map((line) => line.matches(".said")
+    ? `${line.querySelector(".who").textContent}: ${line.querySelector(".heard").textContent}` : line.textContent)
+    .join(" | ")"""
+"""What the page shows as heard, line by line."""
 
 
 async def call(name: str, folder: Path) -> list[str]:
@@ -46,10 +51,13 @@ async def call(name: str, folder: Path) -> list[str]:
     ):
         await caller.join("Ann")
         for line, answer in zip(CALLS[name][::2], [*said, b""], strict=True):
-            await caller.when(f"document.body.innerText.includes({json.dumps(line)})")
+            await caller.when(f"{HEARD}.includes({json.dumps(line)})")
             if answer:
-                await asyncio.sleep(0.5)  # the line's last word may still be at the ear
                 await caller.say(answer)
+        if name == "triage":
+            assert await caller.page.inner_text("#floor-with") == "With Billing"
+        else:
+            assert "round 2: done" in await caller.page.inner_text("#tasks")
         await caller.leave()
     return caller.problems
 

@@ -15,7 +15,7 @@ from tests.e2e.chromium import RATE, BrowserCaller, Cable, chromium, wav
 from tests.e2e.scene import LENGTH, mid_call
 from tests.orchestration.serving import EchoGate, serving
 from voice.clock import now
-from voice.leg import FRAME_SAMPLES, Played
+from voice.leg import FRAME_SAMPLES, Leg, Played
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio]
 
@@ -398,4 +398,58 @@ async def test_the_call_is_shown() -> None:
         await text("#transcript del", has_text=", and").wait_for()
         spoken = await text("#spoken").inner_text()
         assert "Agent: Yes, interrupted" in " ".join(spoken.split())
+        assert await text("#floor-with").inner_text() == ""
+        await _hands_over(leg, caller)
         assert caller.problems == []
+
+
+async def _hands_over(leg: Leg, caller: BrowserCaller) -> None:
+    """In mid-answer, and then to a person; and a loop goes into its second round."""
+    text = caller.page.locator
+    desk = {"start": 0, "name": "Front desk", "heard": None}
+    both = [desk, {"start": 11, "name": "Billing", "heard": None}]
+    said = {"id": "y", "role": "reply", "deliveries": []}
+    leg.send_panel("holder", {"agent": "Front desk", "at": now()})
+    leg.send_panel("utterance", {**said, "from": 0, "text": "One moment.", "agents": [desk], "at": now()})
+    leg.send_panel("handoff", {"from": "Front desk", "to": "Billing", "utterance": "y", "chars": 11, "at": now()})
+    leg.send_panel("holder", {"agent": "Billing", "at": now()})
+    leg.send_panel("speaking", {"utterance": "y", "state": "started", "question": False, "until": None, "at": now()})
+    leg.send_panel("heard", {"utterance": "y", "chars": 3, "at": now()})
+    leg.send_panel("utterance", {**said, "from": 11, "text": " Billing here.", "agents": both, "at": now()})
+    await text("#transcript .ahead", has_text="Billing here.").wait_for()
+    await text("#floor-with", has_text="With Billing").wait_for()
+    assert "Front desk handed over" not in await text("#spoken").inner_text()
+    leg.send_panel("heard", {"utterance": "y", "chars": 19, "at": now()})
+    await text("#spoken", has_text="Front desk handed over to Billing.").wait_for(state="attached")
+    lines = (await text("#transcript").inner_text()).split("\n")
+    assert [line for line in lines if line][-7:-2] == [  # the last line is what the caller is saying
+        "Front desk",
+        "One moment.",
+        "Front desk handed over to Billing",
+        "Billing",
+        "Billing here.",
+    ]
+    assert await text("#transcript .ahead").last.inner_text() == " here."
+    leg.send_panel("speaking", {"utterance": "y", "state": "ended", "question": False, "until": None, "at": now()})
+    leg.send_panel("handoff", {"from": "Billing", "to": None, "utterance": None, "chars": 0, "at": now()})
+    leg.send_panel("holder", {"agent": None, "at": now()})
+    await text("#transcript .handoff", has_text="Billing handed over to a person").wait_for()
+    assert (await text("#spoken p").all_text_contents())[-4:] == [
+        "Front desk: One moment.",
+        "Front desk handed over to Billing.",
+        "Billing: Billing, interrupted",
+        "Billing handed over to a person.",
+    ]
+    await text("#floor-with", has_text="With a person; no agent answers").wait_for()
+    lanes = await caller.page.evaluate("sottovoce.timeline.lanes.inSight(0, '').map((lane) => lane.label)")
+    assert [lane for lane in lanes if lane in ("Agent", "Front desk", "Billing", "A person")] == [
+        "Front desk",
+        "Billing",
+        "A person",
+        "Agent",
+    ]
+    task = {"label": "Writer", "parent": "loop", "progress": "", "at": now()}
+    for round_, status in ((1, "done"), (2, "running")):
+        leg.send_panel("task", {**task, "id": f"loop/{round_}/writer", "round": round_, "status": status})
+    await text("#tasks .round", has_text="round 2: running").wait_for()
+    assert await text("#tasks .round").count() == 1
