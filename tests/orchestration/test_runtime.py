@@ -950,5 +950,5 @@ def test_what_is_long_over_is_deleted_where_it_is_kept() -> None:
 
 @pytest.mark.parametrize("keep", [0, -1.0, float("nan"), "long", True])
 def test_how_long_what_is_over_is_kept_is_a_time(keep: Any) -> None:
-    with pytest.raises(ValueError, match="keep: .* is no number of seconds above 0"):
+    with pytest.raises(ValueError, match=r"^keep: .* is no number of seconds above 0"):
         made(keep=keep)
