@@ -32,12 +32,18 @@ def speakable(text: object, field: str = "content") -> str:
     return " ".join(text.split())
 
 
-def made_speakable(text: str) -> str:
-    """What can be spoken of a text that a worker made: what cannot be is left out, not refused. "": nothing can."""
+def made_readable(text: str) -> str:
+    """What can be read of a text that a model or worker made: what cannot be is left out, not refused. "": nothing."""
     clean = (text if text.isprintable() else "".join(filter(_harmless, text))).strip()
     if len(clean) > MAX_CONTENT:
         log.warning("a result of %d characters is cut to %d", len(clean), MAX_CONTENT)
         clean = clean[:MAX_CONTENT]
+    return clean
+
+
+def made_speakable(text: str) -> str:
+    """What can be spoken of a text that a model or worker made, as `made_readable`. "": nothing can."""
+    clean = made_readable(text)
     return clean if any(map(str.isalnum, clean)) else ""
 
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from delivery.desk import Refuse
 from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
-from orchestration.agent import Agent
+from orchestration.agent import Agent, ModelSilentError
 from orchestration.asked import ROUTED, Asked, Stage, answering, current
 from orchestration.authors import Authors
-from orchestration.content import made_speakable
+from orchestration.content import made_readable, made_speakable
 from orchestration.event import RoomEvent
 from orchestration.fence import tell
 from orchestration.handoff import HandoffChain
@@ -352,6 +352,7 @@ class Conversation:
 
     async def _words_of(self, reply: Reply, asked: Asked) -> AsyncGenerator[str, None]:
         """The answer, as it is made."""
+        unheard, heard = "", False
         answering(asked)
         known = self._words.values()
         if said := [w.remembering for w in known if w.remembering and w.utterance and w.utterance.done]:
@@ -361,7 +362,12 @@ class Conversation:
                 async for piece in pieces:
                     reply.begun = True
                     reply.authors.wrote(asked.agent.id if asked.agent else "", piece)
+                    if not heard:
+                        unheard += piece
+                        heard = made_speakable(unheard) != ""
                     yield piece
+            if asked.spoken and not heard and unheard.strip():
+                raise ModelSilentError(f"there is nothing to be heard in {unheard!r:.60}")
         except Exception as error:
             reply.failed = True
             for delivery in asked.folded:  # an apology comes now, and nothing right after it
@@ -421,7 +427,8 @@ class Conversation:
 
     def _told(self, utterance: Utterance, words: _Words, text: str) -> RoomEvent | None:
         """What was said, as others are told; None: there is nothing in it."""
-        if not (text := made_speakable(text)):
+        # A reader sees a smile that nobody could hear.
+        if not (text := made_readable(text) if self._host.written else made_speakable(text)):
             return None
         asked = words.reply.asked if words.reply else None
         agent = asked.agent.id if asked and asked.agent else words.agent

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from orchestration.agent import Agent
 from orchestration.asked import Asked
-from orchestration.content import MAX_CONTENT, made_speakable
+from orchestration.content import MAX_CONTENT, made_readable, made_speakable
 from orchestration.engines.engine import TaskResult
 from orchestration.fence import harmless
 from orchestration.models.model import Message, Role
@@ -98,5 +98,5 @@ def with_earlier(text: str, messages: Sequence[Message]) -> str:
 def _words(work: Worker, result: TaskResult) -> str:
     """What a reader is told."""
     if result.error is None:
-        return made_speakable(result.text)
+        return made_readable(result.text)
     return CANNOT.format(why=result.error) if REFUSED in result.data else COULD_NOT.format(label=work.label)

@@ -118,6 +118,10 @@ async def says_dots(messages: Messages, tools: Tools) -> Stream:
     yield TextDelta("... \x00")
 
 
+async def says_what_nobody_hears(messages: Messages, tools: Tools) -> Stream:
+    yield TextDelta("\N{THUMBS UP SIGN}")
+
+
 async def floods(messages: Messages, tools: Tools) -> Stream:
     while True:
         yield TextDelta("boats " * 1_000)
@@ -164,6 +168,7 @@ FAULTS: Sequence[Fault] = (
     says_nothing,
     says_blanks,
     says_dots,
+    says_what_nobody_hears,
     floods,
     yields_what_is_no_delta,
     calls_an_unknown_tool,

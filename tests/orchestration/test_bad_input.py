@@ -27,7 +27,7 @@ from orchestration import (
 from orchestration.handoff import MAX_DEPTH
 from orchestration.models import Message, Prepared, ToolCall, ToolSpec
 from orchestration.simulation import SimulatedCall
-from tests.orchestration.broken import FAULTS, SECRET, WELL, Broken, Fault, Sensible
+from tests.orchestration.broken import FAULTS, SECRET, WELL, Broken, Fault, Sensible, says_what_nobody_hears
 from tests.orchestration.guide.written import Written, written
 from voice.clock import run
 from voice.exchange import APOLOGY
@@ -144,6 +144,22 @@ async def nothing_is_owed(runtime: Runtime, room: str) -> None:
     """Every result that was promised was heard."""
     entries = await runtime.deliveries(room, list(Status))
     assert [entry.status for entry in entries if entry.status is not Status.HEARD] == []
+
+
+def test_a_smile_is_an_answer_to_who_reads_and_none_to_who_listens() -> None:
+    def swarm() -> Swarm:
+        return Swarm([Agent("a", model=Broken(says_what_nobody_hears))])
+
+    async def script(page: Written) -> None:
+        assert (await page.asks("Is all well?")).text == "\N{THUMBS UP SIGN}"
+
+    async def main() -> None:
+        async with simulate(Runtime(orchestration=swarm(), state=None)) as call:
+            await asks(call, "is all well")
+            await call.hears(APOLOGY)
+
+    written(script, orchestration=swarm())
+    run(main())
 
 
 # -- agents that pass a caller round

@@ -81,7 +81,7 @@ def test_the_bus_may_keep_a_file_that_is_read_back(tmp_path: Path) -> None:
 
     for _ in range(2):
         written(script, status=InMemoryStatusBackend(path=tmp_path / "status.jsonl"))
-    assert len((tmp_path / "status.jsonl").read_text().splitlines()) == 2
+    assert len(set((tmp_path / "status.jsonl").read_text().splitlines())) == 2
 
 
 def test_a_delegated_task_is_told_of_on_the_bus_of_its_room() -> None:
