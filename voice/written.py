@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -146,11 +145,12 @@ class WrittenChannel:
         self._reply = reply
         self._apology = apology
         self._callers: dict[str, Caller] = {}
-        self._waiting: deque[WrittenUtterance] = deque()
+        self._waiting: list[WrittenUtterance] = []
         self._current: WrittenUtterance | None = None
         self._gathering: asyncio.Task[None] | None = None
         self._saying: asyncio.Task[None] | None = None
-        self._closed = asyncio.Event()
+        self._open = True
+        self._end: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop
         self._group: asyncio.TaskGroup
         self._watch: Watch
@@ -165,10 +165,12 @@ class WrittenChannel:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closed.set()
+        self._open = False
+        if self._end is not None:
+            self._end.set()
         while self._waiting:
             self._waiting[0].cut("hang_up")
-            self._over(self._waiting.popleft(), sent=False)
+            self._over(self._waiting.pop(0), sent=False)
         for task in (self._saying, self._gathering):
             if task:
                 task.cancel()
@@ -191,7 +193,9 @@ class WrittenChannel:
 
     async def turns(self) -> AsyncIterator[Turn]:
         """None: whoever brings a message sees to its answer. Ends when the channel is closed."""
-        await self._closed.wait()
+        self._end = self._end or asyncio.Event()
+        if self._open:
+            await self._end.wait()
         none: tuple[Turn, ...] = ()
         for turn in none:
             yield turn
@@ -210,11 +214,11 @@ class WrittenChannel:
         ahead: bool = False,
     ) -> AnyUtterance:
         """Write `text` after what is being written now; `over` and `ahead`: before what waits."""
-        if self._closed.is_set():
+        if not self._open:
             raise RuntimeError("the channel is not open: use it inside `async with channel:`")
         utterance = WrittenUtterance(random_id("utterance"), text, reply_to, to)
         if over or ahead:
-            self._waiting.appendleft(utterance)
+            self._waiting.insert(0, utterance)
         else:
             self._waiting.append(utterance)
         self._watch.feed(SpeakingPlanned(utterance.id))
@@ -260,14 +264,14 @@ class WrittenChannel:
 
     def tell(self, event: Event) -> None:
         """Something happened."""
-        if not self._closed.is_set():
+        if self._open:
             self._watch.feed(event)
 
     # -- inside
 
     async def _say_all(self) -> None:
         while self._waiting:
-            utterance = self._current = self._waiting.popleft()
+            utterance = self._current = self._waiting.pop(0)
             sent = False
             try:
                 sent = await self._say(utterance)
@@ -318,7 +322,7 @@ class WrittenChannel:
 
     def _over(self, utterance: WrittenUtterance, *, sent: bool) -> None:
         utterance.finish(sent=sent)
-        if self._closed.is_set():
+        if not self._open:
             return
         self._watch.feed(SpeakingEnded(utterance.id))
         if utterance.reply_to:

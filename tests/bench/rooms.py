@@ -1,22 +1,73 @@
-"""What a busy room costs the others: `python -m tests.bench.rooms` prints it.
+"""What a busy room costs the others, and an idle one the house: `python -m tests.bench.rooms` prints it.
 
-A hundred rooms with a call each live for two minutes of virtual time, alone and beside a room with hundreds of results
-of all kinds and a caller who chatters and cuts in. Their lines must begin at the very same times. What the loop spends
-on an event of theirs is measured in both runs, and what the busy room's own events take of the loop at once: that is
-the most that it can hold up another.
+A thousand rooms are opened, asked something each, and closed: what each takes of memory, tasks and time (a voice takes
+its time to answer; what it makes the loop do meanwhile is counted). Then a hundred rooms with a call each live for two
+minutes of virtual time, alone and beside a room with hundreds of results of all kinds and a caller who chatters and
+cuts in. Their lines must begin at the very same times. What the loop spends on an event of theirs is measured in both
+runs, and what the busy room's own events take of the loop at once: that is the most that it can hold up another.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import tracemalloc
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from delivery.desk import Desk
+from orchestration import Agent, InboundMessage, Runtime, TextChannel, TextContent
+from orchestration.models.prepared import Prepared
 from tests.orchestration.crowd import BUSY, Heard, lived
+from tests.orchestration.post import Talks
+from voice.clock import run as virtually
 from voice.clock import wall_seconds
+from voice.simulated import SimulatedChannel
 
 QUIET, DELIVERIES, SECONDS = 100, 400, 120.0
+IDLE = 1_000
+
+
+async def idle(written: bool) -> str:
+    """What an idle room takes, in a row: memory, tasks, and the time to open it, have a message answered, close it."""
+    agent = Agent("host", model=Prepared(["hello there"]))
+    channels = lambda room: SimulatedChannel()  # noqa: E731
+    async with Runtime(orchestration=Talks(agent), state=None, channels=channels) as runtime:
+
+        async def begin(number: int) -> None:
+            name = f"room {number}"
+            await runtime.create_room(name)
+            await runtime.attach_channel(name, TextChannel("ws", send=lambda event: asyncio.sleep(0)))
+            if not written:
+                session = await runtime.enter(name)
+                assert isinstance(session.channel, SimulatedChannel)
+                session.channel.join("ann")
+
+        async def ask(number: int) -> None:
+            message = InboundMessage("ws", "bob", TextContent("hello"))
+            await runtime.process_inbound(message, room_id=f"room {number}")
+
+        async def close(number: int) -> None:
+            await runtime.close_room(f"room {number}")
+
+        gc.collect()
+        tracemalloc.start()
+        tasks = len(asyncio.all_tasks())
+        for number in range(IDLE):
+            await begin(number)
+        await asyncio.sleep(1)
+        gc.collect()
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        tasks = len(asyncio.all_tasks()) - tasks
+        took = [wall_seconds()]
+        for act, rooms in ((begin, IDLE), (ask, 0), (close, 0)):
+            for number in range(IDLE):
+                await act(rooms + number)
+            took.append(wall_seconds())
+        each = "".join(f"{(b - a) / IDLE * 1000:>9.2f}" for a, b in pairwise(took))
+        return f"{'written' if written else 'simulated voice':<34}{size / IDLE / 1000:>9.1f}{tasks / IDLE:>9.1f}{each}"
 
 
 class Meter:
@@ -58,6 +109,10 @@ def row(name: str, seconds: list[float]) -> str:
 
 
 def main() -> None:
+    print(f"{IDLE} idle rooms, each:{'KB':>20}{'tasks':>9}{'ms open':>9}{'ms ask':>9}{'ms close':>9}")
+    for written in (True, False):
+        print(virtually(idle(written)))
+    print()
     run(DELIVERIES)  # warms everything up
     alone, before, took_alone = run(0)
     beside, after, took_beside = run(DELIVERIES)
