@@ -294,13 +294,16 @@ async def _tell_return(runtime: Runtime, room: Room, made: Handoff, after: Conve
         "to_phase": after.phase,
         "reason": reason,
     }
-    id = _note(runtime, room, f"{reason}; {back} has the conversation again.", facts)
+    id = _note(runtime, room, f"{reason}; {back} has the conversation again.", facts, back=True)
     _post(runtime, room, to, StatusLevel.FAILED, f"back to {back}: {reason}", facts)
     await _fire(runtime, HookTrigger.ON_PHASE_TRANSITION, room, id, reason, facts)
 
 
-def _note(runtime: Runtime, room: Room, text: str, facts: Mapping[str, Any]) -> str:
-    """Tell the room; returns the event's id. What an agent wrote down for the next one is not for callers to read."""
+def _note(runtime: Runtime, room: Room, text: str, facts: Mapping[str, Any], *, back: bool = False) -> str:
+    """Tell the room, and its pages; returns the event's id. `back`: a handoff is taken back.
+
+    What an agent wrote down for the next one is not for callers to read.
+    """
     event = RoomEvent(
         id=f"handoff-{uuid4().hex[:12]}",
         room=room.id,
@@ -315,7 +318,7 @@ def _note(runtime: Runtime, room: Room, text: str, facts: Mapping[str, Any]) -> 
     runtime.broadcast.after(event)
     runtime.broadcast.show(room, event)
     if session := runtime.session(room.id):
-        session.handed_over(facts["from_agent"], facts["to_agent"])
+        session.handed_over(facts["from_agent"], facts["to_agent"], back=back)
     return event.id
 
 

@@ -23,9 +23,10 @@ a page can align them with its own clock. Messages, by kind (what the page, and 
                when the first of them reached the ear, or null
     speaking   {utterance, state, question, until, at}  state: scheduled (audible until `until`), started, paused, ended
     heard      {utterance, chars, at} this many characters of its text have reached the ear
-    handoff    {from, to, utterance, chars, at}  an agent gave the conversation to another one (null: a person),
-               within an utterance after so many characters (null and 0: beside what is said). Names only: what
-               agents tell each other about a caller is not for the page
+    handoff    {from, to, back, utterance, chars, at}  an agent gave the conversation to another one (null: a person),
+               or (back) got it and did not answer, so that the other has it again; within an utterance after so many
+               characters (null and 0: beside what is said). Names only: what agents tell each other about a caller
+               is not for the page
     holder     {agent, at}  who has the conversation, told where it may change; null: a person
     task       {id, label, status, parent, round, progress, at}  round: of a review loop, from 1 on; else 0
     delivery   {id, label, status, reason, heard_chars, length, task, at}  heard_chars and length: characters
@@ -184,14 +185,21 @@ class Panel:
         self._send("utterance", {**message, "agents": [asdict(part) for part in row.agents], "at": at})
 
     def handoff(
-        self, giver: str | None, taker: str | None, utterance: str | None = None, chars: int = 0, *, at: float
+        self,
+        giver: str | None,
+        taker: str | None,
+        utterance: str | None = None,
+        chars: int = 0,
+        *,
+        back: bool = False,
+        at: float,
     ) -> None:
         """The agent called `giver` gave the conversation to `taker`; None: a person.
 
-        `utterance`: within that one, after so many characters of its text.
+        `utterance`: within that one, after so many characters of its text. `back`: `giver` got it and did not answer.
         """
         names = {name: who and _cut(who, MAX_LABEL) for name, who in (("from", giver), ("to", taker))}
-        row = {**names, "utterance": utterance, "chars": chars, "at": at}
+        row = {**names, "back": back, "utterance": utterance, "chars": chars, "at": at}
         self._handoffs.append(row)
         del self._handoffs[:-MAX_ROWS]
         self._send("handoff", dict(row))

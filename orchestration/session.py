@@ -417,13 +417,13 @@ class Session:
             if utterance.done:
                 del self._utterances[id]
 
-    def handed_over(self, giver: str | None, taker: str | None) -> None:
-        """An agent gave the conversation to another one; None: a person."""
+    def handed_over(self, giver: str | None, taker: str | None, *, back: bool = False) -> None:
+        """An agent gave the conversation to another one, or (`back`) did not take it; None: a person."""
         if self.written or not self._live:
             return
         giver, taker = (id and self.room.called(id) for id in (giver, taker))
         utterance, chars = self.conversation.place or (None, 0)
-        self.panel.handoff(giver, taker, utterance, chars, at=self._loop.time())
+        self.panel.handoff(giver, taker, utterance, chars, back=back, at=self._loop.time())
         self._show_holder()
 
     def _show_holder(self) -> None:

@@ -137,6 +137,8 @@ class Transcript:
             case "dropped":
                 why = "broken off" if payload["why"] == "no_words" and payload["text"] else _DROPPED[payload["why"]]
                 self.add(payload["at"], "note", f"({why}: no turn)")
+            case "handoff":
+                self.add(payload["at"], "note", f"({_handoff(payload)})")
             case "digit":
                 self.add(payload["at"], "note", f"(key {payload['digit']})")
             case "task":
@@ -158,7 +160,8 @@ class Transcript:
             self.tasks[row["id"]] = Underneath(printable(row["label"]), status, printable(progress), row["parent"])
         if row["parent"] and status == "running" and not progress:
             return  # a part of a task that was told of just now; what it does follows
-        self.add(row["at"], "task", f"{row['label']}: {progress if progress and status == 'running' else status}")
+        label = f"{row['label']}, round {row['round']}" if row["round"] else row["label"]
+        self.add(row["at"], "task", f"{label}: {progress if progress and status == 'running' else status}")
 
     def _delivery(self, row: Mapping[str, Any]) -> None:
         now = Underneath(printable(row["label"]) or "a message", row["status"], printable(row["reason"]))
@@ -174,6 +177,11 @@ class Transcript:
                 before.entry.open = False
         if now.status not in ENDED:
             self.deliveries[row["id"]] = now
+
+
+def _handoff(row: Mapping[str, Any]) -> str:
+    giver, taker = row["from"] or "a person", row["to"] or "a person"
+    return f"{giver} did not answer: back to {taker}" if row["back"] else f"{giver} handed over to {taker}"
 
 
 def with_reason(status: str, why: str) -> str:

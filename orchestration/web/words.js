@@ -97,7 +97,8 @@ export function withWhom(agent) {
 }
 
 /** A handoff in a sentence. */
-export function handedOver({ from, to }) {
+export function handedOver({ from, to, back }) {
+  if (back) return `${from} did not answer; ${to} has the conversation again`;
   return `${from ?? "A person"} handed over to ${to ?? "a person"}`;
 }
 

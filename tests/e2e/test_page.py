@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from orchestration.panel import Panel
 from orchestration.server import app
 from tests.e2e.chromium import RATE, BrowserCaller, Cable, chromium, wav
 from tests.e2e.scene import LENGTH, mid_call
 from tests.orchestration.serving import EchoGate, serving
 from voice.clock import now
+from voice.events import SpeakingStarted
 from voice.leg import FRAME_SAMPLES, Leg, Played
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio]
@@ -453,3 +455,18 @@ async def _hands_over(leg: Leg, caller: BrowserCaller) -> None:
         leg.send_panel("task", {**task, "id": f"loop/{round_}/writer", "round": round_, "status": status})
     await text("#tasks .round", has_text="round 2: running").wait_for()
     assert await text("#tasks .round").count() == 1
+    late = Panel(lambda kind, payload: None)
+    late.utterance("z", "I get Billing. One moment.", agents=[(0, "Front desk"), (14, "Front desk")], at=now() - 9)
+    late.event(SpeakingStarted("z"), now() - 9)
+    late.handoff("Front desk", "Billing", "z", 14, at=now() - 8)
+    late.handoff("Billing", "Front desk", "z", 14, back=True, at=now() - 7)
+    late.holder("Front desk", at=now() - 7)
+    leg.send_panel("snapshot", late.snapshot(now()))
+    await text("#transcript", has_text="Billing did not answer").wait_for()
+    assert await text("#floor-with").inner_text() == "With Front desk"
+    assert await text("#transcript li").all_text_contents() == [
+        "Front deskI get Billing.",
+        "Front desk handed over to Billing",
+        "Billing did not answer; Front desk has the conversation again",
+        "Front deskOne moment.",
+    ]

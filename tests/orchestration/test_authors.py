@@ -77,7 +77,7 @@ def test_a_handoff_in_mid_answer_is_where_the_next_agent_begins() -> None:
         answer = shown["utterances"][1]
         (handoff,) = shown["handoffs"]
         at = handoff.pop("at")
-        assert handoff == {"from": "Sales", "to": "Support", "utterance": answer["id"], "chars": 17}
+        assert handoff == {"from": "Sales", "to": "Support", "back": False, "utterance": answer["id"], "chars": 17}
         assert shown["holder"] == {"agent": "Support", "at": at}
         first, second = (part["heard"] for part in answer["agents"])
         assert line.started <= first < second < now()
@@ -125,6 +125,33 @@ def test_a_handoff_from_outside_is_in_no_utterance() -> None:
         assert page(call)["holder"]["agent"] == "Support"
 
     aloud(script, Swarm([agent("sales"), agent("support")]))
+
+
+def test_an_agent_that_does_not_answer_gives_it_back_on_the_page_too() -> None:
+    sales = agent("sales", ["I get support.", hand("support")])
+
+    async def script(call: SimulatedCall) -> None:
+        await call.say("it is broken")
+        await call.hears("ask me again?")
+        shown = page(call)
+        assert [(row["from"], row["to"], row["back"]) for row in shown["handoffs"]] == [
+            ("Sales", "Support", False),
+            ("Support", "Sales", True),
+        ]
+        assert shown["holder"]["agent"] == "Sales"
+
+    aloud(script, Swarm([sales, agent("support", RuntimeError("no key"))]))
+
+
+def test_who_looks_on_and_intervenes_says_it() -> None:
+    boss = agent("boss", [ToolCall("i1", "intervene", {"message": "It is ten francs."})], "ok")
+
+    async def script(call: SimulatedCall) -> None:
+        await call.say("what does it cost")
+        await call.hears("it is ten francs.")
+        assert parts(call) == [[("Sales", "Ten thousand.")], [("Boss", "It is ten francs.")]]
+
+    aloud(script, Swarm([agent("sales", "Ten thousand."), agent("support")], supervisor=boss))
 
 
 def test_two_of_one_role_are_told_apart() -> None:

@@ -209,8 +209,8 @@ def test_a_handoff_is_told_with_names_and_where_it_happened() -> None:
     panel.holder("Billing", at=1.0)
     panel.handoff("Billing", None, at=2.0)
     panel.holder(None, at=2.0)
-    first = {"from": "Front desk", "to": "Billing", "utterance": "u1", "chars": 11, "at": 1.0}
-    second = {"from": "Billing", "to": None, "utterance": None, "chars": 0, "at": 2.0}
+    first = {"from": "Front desk", "to": "Billing", "back": False, "utterance": "u1", "chars": 11, "at": 1.0}
+    second = {"from": "Billing", "to": None, "back": False, "utterance": None, "chars": 0, "at": 2.0}
     assert messages == [
         ("holder", {"agent": "Front desk", "at": 0.0}),
         ("handoff", first),

@@ -58,6 +58,20 @@ def test_speech_that_made_no_turn_is_told() -> None:
     ]
 
 
+def test_who_hands_over_to_whom_and_which_round_it_is() -> None:
+    transcript, panel = told()
+    panel.handoff("Front desk", "Support", at=0.0)
+    panel.handoff("Support", "Front desk", back=True, at=1.0)
+    panel.handoff("Front desk", None, at=2.0)
+    panel.task("t/2/w", "Writer", "done", "t", round=2, at=3.0)
+    assert texts(transcript) == [
+        "(Front desk handed over to Support)",
+        "(Support did not answer: back to Front desk)",
+        "(Front desk handed over to a person)",
+        "Writer, round 2: done",
+    ]
+
+
 def test_a_task_that_ends_takes_its_parts_with_it() -> None:
     transcript, panel = told()
     panel.task("t", "Team", "running", at=0.0)
