@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self
 
+from orchestration.cancellation import cancelled_here
 from orchestration.content import says_something
 from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall
 from orchestration.renamed import renamed
@@ -153,6 +154,10 @@ class Agent:
                         raise
                     silent = f"the model of agent {self.id!r} said nothing for {STALLED:g} s"
                     raise ModelSilentError(silent) from None
+                except asyncio.CancelledError:
+                    if cancelled_here():
+                        raise
+                    raise ModelSilentError(f"the model of agent {self.id!r} was cancelled") from None
                 if isinstance(delta, TextDelta) and (length := length + len(delta.text)) > MAX_TEXT:
                     raise ValueError(f"the model of agent {self.id!r} wrote more than {MAX_TEXT} characters")
                 yield delta

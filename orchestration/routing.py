@@ -188,6 +188,15 @@ class ConversationRouter(Installable):
         self.default_agent_id = default_agent_id
         self.supervisor_id = supervisor_id
 
+    def __repr__(self) -> str:
+        return f"ConversationRouter({len(self.rules)} rules, default {self.default_agent_id})"
+
+    @property
+    def named(self) -> Sequence[str]:
+        """The agents to whom it may send."""
+        default = [] if self.default_agent_id is None else [self.default_agent_id]
+        return list(dict.fromkeys([*(rule.agent_id for rule in self.rules), *default]))
+
     async def route(
         self, event: RoomEvent, state: ConversationState, *, agents: Collection[str], context: Any = None
     ) -> Route | None:

@@ -86,6 +86,9 @@ class Installable:
             room.attach(*team)
             room.handoff = handler
             settled(room, beginning)
+        there = room.agents if room else {agent.id for agent in team}
+        if missing := [name for name in getattr(self, "named", ()) if name not in there]:
+            log.warning("%r routes to %s, who is not among the agents here", self, ", ".join(missing))
         routing = _Routing(self, beginning, handler, team)
         runtime.hook(
             HookTrigger.BEFORE_BROADCAST, execution=HookExecution.SYNC, priority=hook_priority, room_id=room_id

@@ -12,11 +12,13 @@ import pytest
 from delivery import Status
 from orchestration import (
     Agent,
+    ConversationRouter,
     InboundMessage,
     Loop,
     Orchestration,
     Pipeline,
     RoomError,
+    RoutingRule,
     Runtime,
     Supervisor,
     Swarm,
@@ -66,8 +68,8 @@ SEATS: dict[str, Seat] = {
 }
 MAX_TEXT_WAIT = 331.0
 """Seconds that somebody who reads waits at most: `voice.written_floor.REPLY`, and a moment."""
-MAX_CALL_WAIT = 30.0
-"""Seconds of silence that somebody who listens bears at most; the house promises less."""
+MAX_CALL_WAIT = 16.0
+"""Seconds of silence that somebody who listens bears at most: `FloorTimes.reply`, and a moment."""
 
 
 def seated(seat: str, fault: Fault) -> tuple[Broken, Orchestration]:
@@ -246,6 +248,17 @@ def one(id: str = "a") -> Agent:
 def test_a_strategy_that_cannot_be_is_refused(make: Callable[[], Any], error: type[Exception], fault: str) -> None:
     with pytest.raises(error, match=fault):
         make()
+
+
+def test_a_router_that_names_somebody_who_is_not_there_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(page: Written) -> None:
+        router = ConversationRouter([RoutingRule("bb"), RoutingRule("a"), RoutingRule("bb")], "c")
+        router.install(page.runtime, [one(), one("b")], room_id=page.room)
+        said = "ConversationRouter(3 rules, default c) routes to bb, c, who is not among the agents here"
+        assert said in caplog.messages
+        assert (await page.asks("Is all well?")).text == WELL
+
+    written(script)
 
 
 def test_a_room_refuses_what_would_be_there_twice_or_is_not_there() -> None:
