@@ -38,6 +38,8 @@ class Broadcast:
     async def before(self, event: RoomEvent) -> RoomEvent:
         """What the hooks make of it before anybody sees it. Raises Refuse when one does."""
         runtime = self._runtime
+        if not runtime.hooks.any(HookTrigger.BEFORE_BROADCAST, event.room):
+            return event
         context = HookContext(runtime, event.room)
         return await runtime.hooks.broadcast(HookTrigger.BEFORE_BROADCAST, event, context, runtime.beside)
 

@@ -189,7 +189,7 @@ def _retold(event: HookEvent, result: object) -> HookEvent:
 def _reworded(event: RoomEvent, result: object) -> RoomEvent:
     """Raises TypeError for what is neither text nor an event of this room, ValueError for a text that cannot be."""
     if isinstance(result, RoomEvent) and (result.id, result.room) == (event.id, event.room):
-        return result
+        return replace(event, content=result.content, metadata=result.metadata)  # not who said it, or where
     if not isinstance(result, str):
         raise TypeError(f"{type(result).__name__} is neither text nor this event")
     return replace(event, content=TextContent(result))

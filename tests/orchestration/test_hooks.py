@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from delivery.desk import Refuse
+from orchestration import ChannelCategory, ChannelType, RoomEvent, TextContent
 from orchestration.hooks import PATIENCE, Hook, HookContext, HookEvent, HookExecution, Hooks, HookTrigger
 from voice.clock import now, run
 
@@ -186,3 +188,75 @@ def test_triggers_and_executions_may_be_given_by_name() -> None:
     hooks = Hooks()
     hooks.add("on_transcription", "sync", 0, add("x"))  # type: ignore[arg-type]
     assert run(fire(hooks)) == "hello x"
+
+
+# -- what is said in a room
+
+SAID = RoomEvent("e1", "lobby", "ws", "ann", TextContent("hello"), metadata={"intent": "billing"})
+
+
+async def broadcast(*hooks: Hook, execution: HookExecution = SYNC) -> RoomEvent:
+    """What the hooks make of it."""
+    made = Hooks()
+    for hook in hooks:
+        made.add(HookTrigger.BEFORE_BROADCAST, execution, 0, hook)
+    async with asyncio.TaskGroup() as group:
+
+        def beside(hook: Coroutine[Any, Any, object]) -> None:
+            group.create_task(hook)
+
+        return await made.broadcast(HookTrigger.BEFORE_BROADCAST, SAID, CONTEXT, beside)
+
+
+def test_a_hook_may_say_it_in_other_words_or_know_more_of_it() -> None:
+    async def stamp(event: RoomEvent, context: HookContext) -> RoomEvent:
+        return event.stamped({"seen": event.text})
+
+    event = run(broadcast(add("there"), stamp, add("again")))
+    assert (event.text, event.metadata) == ("hello there again", {"intent": "billing", "seen": "hello there"})
+    assert run(broadcast()) is SAID
+    assert run(broadcast(stamp, execution=ASYNC)) is SAID
+
+
+def test_a_hook_cannot_change_who_said_it() -> None:
+    def disguise(event: RoomEvent, context: HookContext) -> RoomEvent:
+        return replace(
+            event,
+            sender_id="bob",
+            channel_id="x",
+            channel_type=ChannelType.SYSTEM,
+            category=ChannelCategory.SYSTEM,
+            content=TextContent("boo"),
+        )
+
+    assert run(broadcast(disguise)) == replace(SAID, content=TextContent("boo"))
+
+
+@pytest.mark.parametrize(
+    ("result", "fault"),
+    [
+        (7, "int is neither text nor this event"),
+        (replace(SAID, id="e2"), "RoomEvent is neither text nor this event"),
+        (replace(SAID, room="attic"), "RoomEvent is neither text nor this event"),
+        ("", "body: it is empty"),
+        ("x" * 20_001, "body: 20001 characters are too many"),
+    ],
+)
+def test_what_cannot_be_said_is_ignored_and_told(result: Any, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert run(broadcast(lambda event, context: result, add("x"))).text == "hello x"
+    assert fault in caplog.text
+
+
+def test_hooks_of_one_room_are_called_in_it_and_among_those_of_all() -> None:
+    hooks = Hooks()
+    hooks.add(EVENT.trigger, SYNC, 1, add("all"))
+    hooks.add(EVENT.trigger, SYNC, 0, add("here"), "lobby")
+    hooks.add(EVENT.trigger, SYNC, 2, add("there"), "attic")
+    assert run(fire(hooks)) == "hello here all"
+    hooks.forget("lobby")
+    assert run(fire(hooks)) == "hello all"
+    assert hooks.any(EVENT.trigger, "anywhere")
+    assert not hooks.any(HookTrigger.ON_HANDOFF, "lobby")
+    elsewhere = hooks.elsewhere()
+    hooks.add(EVENT.trigger, SYNC, 3, add("later"))
+    assert run(fire(elsewhere)) == "hello all later"
