@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from orchestration.strategies.orchestration import Orchestration
     from orchestration.text_channel import Binding
 
+MAX_NAME = 40
+"""Most characters of a role that people are shown as a name."""
+
 
 @dataclass(slots=True)
 class Room:
@@ -61,9 +64,9 @@ class Room:
         self.agents = {**({agent.id: agent} if agent else {}), **others}
 
     def called(self, agent: str) -> str:
-        """What people call this agent: by its role, unless another one has that, too."""
+        """What people call this agent: by its role, unless another one has that, too, or it is too long for a name."""
         known = self.agents.get(agent)
-        if known is None or not known.role:
+        if known is None or not 1 <= len(known.role) <= MAX_NAME:
             return agent
         same = [each for each in self.agents.values() if each.role == known.role]
         return known.role if len(same) == 1 else f"{known.role} ({agent})"

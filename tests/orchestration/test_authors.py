@@ -154,6 +154,17 @@ def test_who_looks_on_and_intervenes_says_it() -> None:
     aloud(script, Swarm([agent("sales", "Ten thousand."), agent("support")], supervisor=boss))
 
 
+def test_a_role_that_is_no_name_is_not_shown_as_one() -> None:
+    long = Agent("sales", model=Prepared(["here."]), role="Sells what there is, and says " + "so " * 20)
+
+    async def script(call: SimulatedCall) -> None:
+        await call.say("hello")
+        await call.hears("here.")
+        assert parts(call) == [[("sales", "here.")]]
+
+    aloud(script, Swarm([long, Agent("support", model=Prepared(["yes."]))]))
+
+
 def test_two_of_one_role_are_told_apart() -> None:
     twins = [Agent(id, model=Prepared([f"{id} here."]), role="Clerk") for id in ("one", "two")]
 
