@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_ROUNDS = 8
 """Times in one reply that a model may call tools and be asked again; more is a loop."""
+MAX_CALLS = 64
+"""Most tools that a model may call at once."""
 MAX_TEXT = 200_000
 """Most characters of one reply: hours of talk; a model that writes more has lost its way."""
 STALLED = 60.0
@@ -104,8 +106,8 @@ class Agent:
         What the model and the tools said is appended to `said`. `prompt` replaces the agent's own. Closing the iterator
         stops the generation, but not a tool that has begun: tools run in `group`, and a caller who cuts in stops no
         work. `ended` is told of each tool that ends, also after that. `enough` is asked after the tools: whether the
-        reply is over with them. Raises ToolLoopError after MAX_ROUNDS, ModelSilentError for no answer, and what the
-        model raises.
+        reply is over with them. Raises ToolLoopError for more than MAX_ROUNDS or MAX_CALLS, ModelSilentError for no
+        answer, and what the model raises.
         """
         own = {t.name: t for t in [*self.tools, *tools]}
         said = [] if said is None else said
@@ -128,6 +130,8 @@ class Agent:
                             yield piece
                         case ToolCall():
                             calls.append(delta)
+                            if len(calls) > MAX_CALLS:
+                                raise ToolLoopError(f"agent {self.id!r} called more than {MAX_CALLS} tools at once")
             said.append(Message(Role.ASSISTANT, text, tuple(calls)))
             answered = answered or says_something(text)
             if not calls:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from orchestration.agent import MAX_ROUNDS, MAX_TEXT, STALLED, Agent
+from orchestration.agent import MAX_CALLS, MAX_ROUNDS, MAX_TEXT, STALLED, Agent
 from orchestration.content import says_something
 from orchestration.engines.engine import TaskResult
 from orchestration.models.model import Message, Role, TextDelta, ToolCall, ToolSpec
@@ -21,9 +21,6 @@ from orchestration.workers.handed import shown_of
 
 if TYPE_CHECKING:
     from orchestration.workers.worker import Context
-
-MAX_CALLS = 64
-"""Most tools that a model may call at once."""
 
 
 class NoAnswerError(RuntimeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from itertools import count
 from typing import Any
 
 from orchestration.models import Delta, Message, TextDelta, ToolCall, ToolSpec
@@ -137,6 +138,13 @@ async def calls_an_unknown_tool(messages: Messages, tools: Tools) -> Stream:
     yield ToolCall("u", "launch_rockets", {"how_many": 3})
 
 
+async def calls_tools_without_end(messages: Messages, tools: Tools) -> Stream:
+    for number in count():
+        for tool in tools or [ToolSpec("none", "", {})]:
+            yield ToolCall(f"t{number}", tool.name, {"task": f"boats {number}"})
+        await asyncio.sleep(0)
+
+
 async def calls_everything_badly(messages: Messages, tools: Tools) -> Stream:
     """Every tool there is, with arguments that do not fit its schema."""
     for number, tool in enumerate(tools or [ToolSpec("none", "", {})]):
@@ -172,6 +180,7 @@ FAULTS: Sequence[Fault] = (
     floods,
     yields_what_is_no_delta,
     calls_an_unknown_tool,
+    calls_tools_without_end,
     calls_everything_badly,
     calls_with_what_is_no_object,
     calls_a_tool_and_says_nothing,
