@@ -140,7 +140,7 @@ class Session:
             held=self.runtime.presence.held,
             when_lost=self.close,
         )
-        stop_listening = self.channel.listen(self._hear)
+        stop_listening = None if self.written else self.channel.listen(self._hear)
         async with desk as self.desk:
             if not self.written:
                 talk = self._group.create_task(self.conversation.run(), name="talk")
@@ -155,7 +155,8 @@ class Session:
             self.opened.set_result(None)
             await self._close.wait()
             self.conversation.hush("hang_up")
-        stop_listening()
+        if stop_listening:
+            stop_listening()
 
     def failed(self, error: Exception) -> None:
         """It is over, or never began: whoever waits for it is told."""
@@ -386,10 +387,6 @@ class Session:
             log.exception("room %s: a page could not be shown %s", self.room.id, kind)
 
     def _hear(self, event: Event | FloorChanged, at: float) -> None:
-        if self.written:
-            if isinstance(event, Left):
-                self._watch_empty()
-            return
         self.panel.event(event, at)
         match event:
             case SpeakingHeard(id, _) | SpeakingEnded(id, _):
