@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -32,18 +31,6 @@ def presenting(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> str:
 
 def researcher(seconds: float = 0.0) -> Agent:
     return Agent("researcher", model=Prepared(["Boats float."], delay=seconds), prompt="You research topics.")
-
-
-def test_the_parameters_and_their_defaults() -> None:
-    defaults = {name: each.default for name, each in inspect.signature(Supervisor).parameters.items()}
-    assert defaults["strategy"] is None
-    assert defaults["auto_delegate"] is False
-    assert defaults["refine_task"] is True
-    assert defaults["refine_instruction"] is None
-    assert defaults["share_channels"] is None
-    assert defaults["async_delivery"] is None, "background where answers are heard; False in RoomKit"
-    assert defaults["wait_for_result"] is None, "the same the other way round; True in RoomKit"
-    assert str(defaults["delegation_message"]).startswith("I'm on it.")
 
 
 def test_without_a_strategy_the_manager_has_a_tool_for_each_worker() -> None:
@@ -215,3 +202,39 @@ def test_work_is_delegated_from_anywhere_and_its_result_is_delivered() -> None:
         assert [event.text for event in page.sent] == ["They found: Boats float."], "in the manager's words"
 
     written(script, orchestration=Supervisor(agent("manager", presenting), [researcher(2.0)]))
+
+
+def quiet(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> str | ToolCall:
+    """Delegates without a word; tells results."""
+    if told := RESULT.search(messages[-1].text):
+        return told["text"]
+    return "" if messages[-1].role == "tool" else delegate("delegate_to_researcher", "boats")
+
+
+@pytest.mark.parametrize("given", [{"wait_for_result": False}, {"async_delivery": True}])
+def test_work_in_the_background_of_a_written_room_is_told_when_it_is_there(given: dict[str, Any]) -> None:
+    async def script(page: Written) -> None:
+        began = asyncio.get_running_loop().time()
+        assert (await page.asks("Are there boats?")).text == "My people are dispatched."
+        assert asyncio.get_running_loop().time() - began < 1.0
+        await asyncio.sleep(10)
+        assert [event.text for event in page.sent] == ["My people are dispatched.", "Boats float."]
+
+    orchestration = Supervisor(
+        agent("manager", quiet), [researcher(5.0)], delegation_message="My people are dispatched.", **given
+    )
+    written(script, orchestration=orchestration)
+
+
+def test_a_model_that_says_nothing_has_its_message_spoken_in_a_call() -> None:
+    orchestration = Supervisor(
+        Agent("manager", model=Prepared([quiet])), [researcher(5.0)], delegation_message="My people are dispatched."
+    )
+
+    async def main() -> None:
+        async with simulate(Runtime(orchestration=orchestration, state=None)) as call:
+            await call.say("are there boats")
+            await call.hears("My people are dispatched.")
+            await call.hears("Boats float.")
+
+    run(main())
