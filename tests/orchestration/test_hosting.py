@@ -26,7 +26,7 @@ from orchestration.agent import STALLED
 from orchestration.broadcast import PATIENCE
 from orchestration.event import RoomEvent
 from orchestration.models.model import Message, Role
-from orchestration.session import LINGER
+from orchestration.session import LINGER, MAX_SENDERS
 from tests.orchestration.models.double import calls
 from tests.orchestration.post import Office, Talks, opened, play, reply, talks
 from voice.clock import now
@@ -443,6 +443,22 @@ def test_who_calls_themselves_like_a_channel_gets_nothing_that_is_for_it() -> No
         await office.runtime.detach_channel("lobby", "eve")
         assert (await (await office.runtime.deliver("lobby", "for all"))).status is Status.HEARD
         assert ann.texts[-1] == "for all"
+
+    play(script)
+
+
+def test_of_many_who_wrote_the_first_are_forgotten() -> None:
+    async def script(office: Office) -> None:
+        ws = await office.reader()
+        for number in range(MAX_SENDERS + 1):
+            await office.write(sender=f"s{number}")
+        session = office.runtime.session("lobby")
+        assert session is not None
+        assert len(session.channel.callers) == MAX_SENDERS + 1  # the channel's own among them
+        first, last = [await office.runtime.deliver("lobby", f"{n}.", to=f"s{n}") for n in (0, MAX_SENDERS)]
+        assert (await last).status is Status.HEARD
+        assert await first.status() is Status.QUEUED
+        assert ws.texts[-1] == f"{MAX_SENDERS}."
 
     play(script)
 

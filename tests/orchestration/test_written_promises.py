@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delivery import Status
-from orchestration import Agent, Runtime
+from orchestration import Agent, RoomError, Runtime
 from orchestration.event import RoomEvent
 from orchestration.inbound import InboundResult
 from orchestration.models.model import TextDelta
@@ -198,5 +199,63 @@ def test_whatever_voices_come_and_go_no_message_is_lost(steps: list[Any]) -> Non
         timeline = [event.text.strip() for event in await office.runtime.store.timeline("lobby", 500)]
         said = Counter(text for text in timeline if text.startswith("m"))
         assert said == Counter(text for text, _ in asked)
+
+    play(script, runtime())
+
+
+class Hands:
+    """Does what it is told to a room, whatever state that is in."""
+
+    def __init__(self, office: Office) -> None:
+        self.office, self.runtime = office, office.runtime
+        self.voices: list[Any] = []
+        self.acts = {
+            "write": lambda: office.write("slow"),
+            "close": lambda: self.runtime.close_room("lobby"),
+            "create": lambda: self.runtime.create_room("lobby"),
+            "attach": lambda: self.runtime.attach_channel("lobby", Reader().channel),
+            "detach": lambda: self.runtime.detach_channel("lobby", "ws"),
+            "deliver": lambda: self.runtime.deliver("lobby", "boats float."),
+            "voice": self.voice,
+            "hang up": self.hang_up,
+        }
+
+    async def voice(self) -> None:
+        session = await self.runtime.enter("lobby")
+        assert isinstance(session.channel, SimulatedChannel)
+        if not session.closing:
+            self.voices.append(session.channel.join(f"v{len(self.voices)}"))
+
+    async def hang_up(self) -> None:
+        if self.voices:
+            self.voices.pop().hang_up()
+
+    async def act(self, what: str) -> None:
+        with suppress(RoomError, ValueError):
+            await self.acts[what]()
+
+
+STEPS_OF_LIFE = st.sampled_from(
+    ["write", "write", "close", "create", "attach", "detach", "voice", "hang up", "deliver"]
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(STEPS_OF_LIFE, st.sampled_from([0.0, 0.0, 0.3, 70.0])), max_size=14))
+def test_whatever_rooms_are_made_and_ended_nothing_hangs_and_errors_are_room_errors(acts: list[Any]) -> None:
+    async def script(office: Office) -> None:
+        runtime, hands = office.runtime, Hands(office)
+        async with asyncio.TaskGroup() as group:
+            for what, pause in acts:
+                group.create_task(hands.act(what))
+                await asyncio.sleep(pause)
+        await runtime.close_room("lobby")
+        assert runtime.session("lobby") is None
+        assert await runtime.store.list_rooms() == []
+        assert await runtime.store.timeline("lobby") == []
+        assert (runtime._rooms.inbox._tasks, runtime._rooms.inbox._last) == (set(), {})
+        await runtime.create_room("lobby")
+        await runtime.attach_channel("lobby", Reader().channel)
+        assert (await office.write("hello")).reply is not None
 
     play(script, runtime())
