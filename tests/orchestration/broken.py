@@ -14,6 +14,7 @@ from orchestration.models.scripted import RESULT
 WELL = "All is well."
 SECRET = "token 4711"  # what went wrong inside is nobody's business outside
 FOREVER = 10_000.0
+EARLIER = "This was said before"  # how what stands behind a task begins, if it is part of a talk
 
 
 class Sensible:
@@ -41,7 +42,7 @@ def _sensible(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> str | T
     names = {tool.name: tool for tool in tools}
     if "approve_output" in names:
         return ToolCall("approve", "approve_output")
-    if "boats" not in last.text.partition("This was said before")[0]:
+    if "boats" not in last.text.partition(EARLIER)[0]:
         return WELL
     for name, tool in names.items():
         if name.startswith("delegate_"):

@@ -29,7 +29,17 @@ from orchestration import (
 from orchestration.handoff import MAX_DEPTH
 from orchestration.models import Message, Prepared, ToolCall, ToolSpec
 from orchestration.simulation import SimulatedCall
-from tests.orchestration.broken import FAULTS, SECRET, WELL, Broken, Fault, Sensible, says_what_nobody_hears
+from tests.orchestration.broken import (
+    EARLIER,
+    FAULTS,
+    FOREVER,
+    SECRET,
+    WELL,
+    Broken,
+    Fault,
+    Sensible,
+    says_what_nobody_hears,
+)
 from tests.orchestration.guide.written import Written, written
 from voice.clock import run
 from voice.exchange import APOLOGY
@@ -213,6 +223,93 @@ def test_an_agent_that_hands_over_to_itself_answers() -> None:
         assert page.state.handoff_count == 0
 
     written(script, orchestration=Swarm([Agent("a", model=Prepared([turning])), passing_on("b", "a")]))
+
+
+# -- tools that go wrong
+
+
+async def tool_that_raises(word: str) -> str:
+    raise OSError(SECRET)
+
+
+async def tool_that_stalls(word: str) -> str:
+    await asyncio.sleep(FOREVER)
+    return "too late"
+
+
+async def tool_that_cancels(word: str) -> str:
+    raise asyncio.CancelledError(SECRET)
+
+
+async def tool_that_returns_a_thing(word: str) -> object:
+    return object()
+
+
+async def tool_of_numbers(how_many: int) -> int:
+    return how_many
+
+
+TOOLS = [tool_that_raises, tool_that_stalls, tool_that_cancels, tool_that_returns_a_thing, tool_of_numbers]
+all_tools = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.__name__)
+
+
+def using(tool: Callable[..., Any]) -> Agent:
+    """Calls its tool for what is about boats."""
+
+    def use(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> str | ToolCall:
+        last = messages[-1]
+        if last.role == "tool" or "boats" not in last.text.partition(EARLIER)[0]:
+            return WELL
+        return ToolCall("use", tool.__name__, {"word": "boats"})
+
+    return Agent("user", model=Prepared([use]), tools=[tool])
+
+
+TEAMS: dict[str, Callable[[Agent], Orchestration]] = {
+    "swarm": lambda user: Swarm([user]),
+    "supervisor": lambda user: Supervisor(user, [one("worker")]),
+    "worker": lambda user: Supervisor(one("manager"), [user], strategy="parallel"),
+    "producer": lambda user: Loop(user, [one("reviewer")], host=one("host")),
+}
+all_teams = pytest.mark.parametrize("team", TEAMS)
+
+
+@all_tools
+@all_teams
+def test_whatever_a_tool_does_who_reads_is_answered(team: str, tool: Callable[..., Any]) -> None:
+    async def script(page: Written) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        assert (await page.asks("Tell me about boats.")).text.strip()
+        assert clock() - began <= MAX_TEXT_WAIT
+        began = clock()
+        assert WELL in (await page.asks("Is all well?")).text
+        assert clock() - began <= MAX_TEXT_WAIT
+        await asyncio.sleep(2_000)
+        assert SECRET not in " ".join(event.text for event in page.sent)
+        assert await page.runtime.tasks.unfinished(page.room) == []
+        await nothing_is_owed(page.runtime, page.room)
+
+    written(script, orchestration=TEAMS[team](using(tool)))
+
+
+@all_tools
+@all_teams
+def test_whatever_a_tool_does_who_listens_is_answered(team: str, tool: Callable[..., Any]) -> None:
+    async def main() -> None:
+        async with simulate(Runtime(orchestration=TEAMS[team](using(tool)), state=None)) as call:
+            await asks(call, "tell me about boats")
+            await call.silence(20)
+            heard = len(call.lines)
+            await asks(call, "is all well")
+            await call.silence(5)
+            assert any(WELL in line.heard for line in call.lines[heard:]), call.transcript
+            await call.silence(2_000)
+            assert SECRET not in call.transcript
+            assert await call.runtime.tasks.unfinished(call.room) == []
+            await nothing_is_owed(call.runtime, call.room)
+
+    run(main())
 
 
 # -- what cannot be is refused where it is written
