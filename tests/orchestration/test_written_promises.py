@@ -235,20 +235,24 @@ class Hands:
             await self.acts[what]()
 
 
-STEPS_OF_LIFE = st.sampled_from(
-    ["write", "write", "close", "create", "attach", "detach", "voice", "hang up", "deliver"]
-)
+ACTS = ("write", "write", "close", "create", "attach", "detach", "voice", "hang up", "deliver")
+LIVES = st.lists(st.tuples(st.sampled_from(ACTS), st.sampled_from([0.0, 0.0, 0.3, 70.0]), st.booleans()), max_size=14)
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(STEPS_OF_LIFE, st.sampled_from([0.0, 0.0, 0.3, 70.0])), max_size=14))
+@given(LIVES)
 def test_whatever_rooms_are_made_and_ended_nothing_hangs_and_errors_are_room_errors(acts: list[Any]) -> None:
+    """Also when those who asked for it give up."""
+
     async def script(office: Office) -> None:
         runtime, hands = office.runtime, Hands(office)
         async with asyncio.TaskGroup() as group:
-            for what, pause in acts:
-                group.create_task(hands.act(what))
+            for what, pause, given_up in acts:
+                task = group.create_task(hands.act(what))
                 await asyncio.sleep(pause)
+                if given_up:
+                    task.cancel()
+        await asyncio.sleep(100)  # what was given up is answered all the same
         await runtime.close_room("lobby")
         assert runtime.session("lobby") is None
         assert await runtime.store.list_rooms() == []
