@@ -78,9 +78,10 @@ class Tasks:
 
     def check(self, worker: str, room: str | None = None) -> None:
         """Raises ValueError for a worker that tasks (of that room) cannot be given to."""
-        if self._staff.find(worker, room) is None:
+        if not isinstance(worker, str) or self._staff.find(worker, room) is None:
             known = ", ".join(self._staff.names(room)) or "none"
-            raise ValueError(f"worker: {worker!r} is not known; known are {known}")
+            what = "is not known" if isinstance(worker, str) else "is no id"
+            raise ValueError(f"worker: {worker!r:.80} {what}; known are {known}")
 
     async def open(self, process: str = "") -> None:
         """Start the engine for this process."""

@@ -373,8 +373,10 @@ def test_a_room_refuses_what_would_be_there_twice_or_is_not_there() -> None:
             await runtime.process_inbound(InboundMessage("ws-nobody", "user", TextContent("Hello?")))
         with pytest.raises(RoomError, match="there is no room 'attic'"):
             await runtime.attach_channel("attic", TextChannel("ws"))
-        with pytest.raises(ValueError, match="'nobody'"):
+        with pytest.raises(ValueError, match="worker: 'nobody' is not known; known are none"):
             await runtime.delegate(room, "nobody", "boats")
+        with pytest.raises(ValueError, match=r"worker: Agent\('w'\) is no id; known are none"):
+            await runtime.delegate(room, one("w"), "boats")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="by: 'nobody' is no agent in room"):
             await page.handoff.handle(room, "nobody", {})
         assert (await page.asks("Is all well?")).text == WELL
