@@ -47,6 +47,12 @@ class Stage:
                 used.append(replace(message, text="", tool_calls=calls))
         return used
 
+    @property
+    def working(self) -> bool:
+        """Whether a tool runs: it has been called and has not come to a result."""
+        called = sum(len(message.tool_calls) for message in self.said)
+        return called > sum(message.role is Role.TOOL for message in self.said)
+
 
 @dataclass(slots=True, eq=False)
 class Asked:

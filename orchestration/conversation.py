@@ -193,6 +193,12 @@ class Conversation:
         reply.asked.carried += (delivery,)
         return True
 
+    async def settle(self, seconds: float) -> None:
+        """Returns when no tool runs in the middle of a reply, or after so many seconds."""
+        reply = self._reply
+        if reply and reply.over and reply.asked and any(stage.working for stage in reply.asked.stages):
+            await asyncio.wait([reply.over], timeout=seconds)
+
     def hush(self, reason: str) -> None:
         """Stop the reply that is being made or said."""
         if self._reply and self._reply.utterance:

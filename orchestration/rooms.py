@@ -182,7 +182,7 @@ class Rooms:
             self._runtime.check_open()
             session = self._sessions.get(name) or self._begin(room, written=False)
             if session.written:
-                session.close()
+                await session.give_way()
             if await self._opened(session):
                 return session
 

@@ -43,6 +43,8 @@ LINGER = 60.0
 """Seconds for which a room without callers is kept as it was, for who comes back soon."""
 
 
+GIVE_WAY = 5.0
+"""Seconds that who comes to talk aloud waits for a tool whose result somebody who wrote is to be told."""
 MAX_SENDERS = 1_000
 """Most people who wrote that are taken for readers of a room; the first ones are forgotten."""
 VOICE = "voice"
@@ -96,6 +98,13 @@ class Session:
     def close(self) -> None:
         """End it soon."""
         self._close.set()
+
+    async def give_way(self) -> None:
+        """End it for another talk to begin: not in the middle of a tool that would then be called again, if that is
+        done soon."""
+        if self._live and not self.closing:
+            await self.conversation.settle(GIVE_WAY)
+        self.close()
 
     async def run(self) -> None:
         """Take the room, talk until it is closed, empty for long, or taken by another process.

@@ -13,8 +13,8 @@ from orchestration.event import RoomEvent
 from orchestration.inbox import MAX_TALKS
 from orchestration.models.model import Role
 from orchestration.rooms import AGAIN
-from orchestration.session import LINGER
-from tests.orchestration.models.double import Double
+from orchestration.session import GIVE_WAY, LINGER
+from tests.orchestration.models.double import Double, calls
 from tests.orchestration.post import Office, play, reply, talks
 from voice.clock import now
 from voice.exchange import APOLOGY
@@ -317,5 +317,31 @@ def test_a_hook_may_refuse_what_is_answered_in_writing_when_the_voices_have_just
         assert (result.reply, result.refused) == (None, "no")
         await asyncio.sleep(1)
         assert ws.texts == []
+
+    play(script, runtime)
+
+
+@pytest.mark.parametrize(("takes", "called"), [(3.0, 1), (60.0, 2)])
+def test_voices_wait_a_little_for_a_tool_so_that_it_is_not_called_again(takes: float, called: int) -> None:
+    used: list[float] = []
+
+    async def book() -> str:
+        used.append(now())
+        await asyncio.sleep(takes)
+        return "booked"
+
+    orchestration, model = talks([calls("book")], ["it is booked."], tools=[book])
+    if called == 2:
+        model.replies = [[calls("book")], [calls("book")], ["it is booked."]]
+    runtime = Runtime(orchestration=orchestration, state=None, channels=lambda room: SimulatedChannel())
+
+    async def script(office: Office) -> None:
+        await office.reader()
+        asking = office.begin("book it")
+        await asyncio.sleep(1)
+        await voice(office)
+        assert now() == min(takes, 1 + GIVE_WAY)
+        assert reply(await asking) == "it is booked."
+        assert len(used) == called
 
     play(script, runtime)
