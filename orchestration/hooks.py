@@ -200,8 +200,10 @@ async def _ask(
 ) -> Seen:
     """The event, as a SYNC hook would have it."""
     try:
-        async with asyncio.timeout(PATIENCE):
-            result = await _call(hook, event, context)
+        result = hook(event, context)
+        if inspect.isawaitable(result):
+            async with asyncio.timeout(PATIENCE):
+                result = await result
     except Refuse:
         raise
     except (Exception, asyncio.CancelledError) as error:
