@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.crash
+
 PROCESS = [sys.executable, "-m", "tests.orchestration.strategies.work_process"]
 
 
