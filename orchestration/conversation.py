@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from delivery.desk import Refuse
@@ -19,14 +18,15 @@ from delivery.message import Message as Spoken
 from orchestration.agent import Agent, ModelSilentError
 from orchestration.asked import ROUTED, Asked, Stage, answering, current
 from orchestration.authors import Authors
-from orchestration.content import made_readable, made_speakable
+from orchestration.content import made_speakable
 from orchestration.event import RoomEvent
 from orchestration.fence import tell
 from orchestration.handoff import HandoffChain
-from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, TextContent
+from orchestration.inbound import ChannelCategory, InboundMessage
 from orchestration.inbox import Written
 from orchestration.models.model import Message, Role, TextDelta, ToolCall
 from orchestration.panel import UtteranceRole
+from orchestration.reply import SYSTEM, Reply, Words
 from orchestration.room import Room
 from orchestration.room_records import SEEN_BY
 from orchestration.room_trouble import RoomClosingError
@@ -46,8 +46,6 @@ log = logging.getLogger("sottovoce.conversation")
 
 UNCLEAR = 0.5
 """Below this confidence the model is told that the words are a guess."""
-SYSTEM = "system"
-"""By which channel the runtime speaks, when no agent is there."""
 
 
 class Host(Protocol):
@@ -86,60 +84,6 @@ class Host(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Reply:
-    """A reply under way. `begun`: its first words are on their way to the ear; nothing can be folded in any more."""
-
-    asked: Asked | None
-    """What it answers; None: that could not be found out, and it is an excuse."""
-    turn: Turn
-    owed: bool
-    """The floor knows of the turn, and the channel apologises when the reply fails."""
-    utterance: Utterance | None = None
-    over: asyncio.Task[RoomEvent | None] | None = None
-    begun: bool = False
-    failed: bool = False
-    refused: str = ""
-    """Why it was not written: a hook would not have it."""
-    authors: Authors = field(default_factory=Authors)
-    event: RoomEvent | None = None
-    """What came of it, as others are told."""
-    _waiter: asyncio.Future[None] | None = None
-
-    async def told(self) -> RoomEvent | None:
-        """What came of it, as others are told; None: nothing, or the talk ended before. Whoever brought the turn may
-        wait for it."""
-        if self.over is not None and not self.over.done():
-            self._waiter = self.over.get_loop().create_future()
-            self.over.add_done_callback(lambda _: self.end())
-            await self._waiter
-        return self.event
-
-    def end(self) -> None:
-        """It is over."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-
-@dataclass(slots=True)
-class _Words:
-    """Whose words an utterance has, and what is known beside them."""
-
-    agent: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    reply: Reply | None = None
-    sent: RoomEvent | None = None
-    """What hooks made of it, if it was written."""
-    utterance: Utterance | None = None
-    remembering: asyncio.Task[RoomEvent | None] | None = None
-
-    @property
-    def author(self) -> str:
-        """Which agent wrote what is no reply: who looked on and intervened, too; "": none."""
-        by = self.metadata.get("agent") if self.metadata.get("intervention") is True else self.agent
-        return by if isinstance(by, str) and by != SYSTEM else ""
-
-
 class Conversation:
     """The driver between a channel and the room's agents; also the desk's `Words`. Its work is done in `group`."""
 
@@ -151,7 +95,7 @@ class Conversation:
         self._greeted: set[str] = set()
         self._taking = asyncio.Lock()
         self._reply: Reply | None = None
-        self._words: dict[str, _Words] = {}
+        self._words: dict[str, Words] = {}
         self._folding: tuple[str, ...] = ()
         """What is folded into the next reply, which has not been set to work on yet."""
 
@@ -183,7 +127,7 @@ class Conversation:
             return
         self._greeted.add(caller)
         utterance = self._channel.say(agent.greeting, to=caller)
-        self._begin(utterance, "reply", _Words(agent.id))
+        self._begin(utterance, "reply", Words(agent.id))
 
     def carry(self, delivery: str) -> bool:
         """The reply for which the running tool was called carries this delivery. False: that reply is over."""
@@ -283,7 +227,7 @@ class Conversation:
         )
         self._folding = ()
         reply = Reply(asked, turn, self._owed(written))
-        return self._say(reply, self._words_of(reply, asked), _Words(agent.id, asked.metadata, reply))
+        return self._say(reply, self._words_of(reply, asked), Words(agent.id, asked.metadata, reply))
 
     def _routed(self, marks: Mapping[str, Any]) -> Agent | None:
         """Who answers: the one to whom it was routed, unless the conversation was handed over while it waited."""
@@ -301,7 +245,7 @@ class Conversation:
     def _excuse(self, turn: Turn, written: Written | None, error: Exception) -> Reply:
         """Say sorry to a turn for which no answer can be begun."""
         reply = Reply(None, turn, self._owed(written))
-        return self._say(reply, self._failing(reply, error), _Words(SYSTEM, reply=reply))
+        return self._say(reply, self._failing(reply, error), Words(SYSTEM, reply=reply))
 
     async def _failing(self, reply: Reply, error: Exception) -> AsyncGenerator[str, None]:
         """An answer that cannot be made."""
@@ -311,7 +255,7 @@ class Conversation:
             return
         raise error
 
-    def _say(self, reply: Reply, text: AsyncIterator[str], words: _Words) -> Reply:
+    def _say(self, reply: Reply, text: AsyncIterator[str], words: Words) -> Reply:
         self._reply = reply
         if reply.owed or self._channel.callers:
             utterance = self._channel.say(text, reply_to=reply.turn if reply.owed else None)
@@ -408,9 +352,7 @@ class Conversation:
         except Exception:  # somebody's own memory provider
             log.exception("room %s: what was said is not remembered", self.room.id)
 
-    def _begin(
-        self, utterance: Utterance, kind: UtteranceRole, words: _Words, deliveries: tuple[str, ...] = ()
-    ) -> None:
+    def _begin(self, utterance: Utterance, kind: UtteranceRole, words: Words, deliveries: tuple[str, ...] = ()) -> None:
         """Something is said that is no reply."""
         self._words[utterance.id], words.utterance = words, utterance
         self._host.noted(utterance, kind, deliveries, Authors(words.author))
@@ -431,33 +373,8 @@ class Conversation:
             self._host.tell(event)
         return event
 
-    def _told(self, utterance: Utterance, words: _Words, text: str) -> RoomEvent | None:
-        """What was said, as others are told; None: there is nothing in it."""
-        # A reader sees a smile that nobody could hear.
-        if not (text := made_readable(text) if self._host.written else made_speakable(text)):
-            return None
-        asked = words.reply.asked if words.reply else None
-        agent = asked.agent.id if asked and asked.agent else words.agent
-        known = agent in self.room.agents
-        whole = utterance.interrupted_by is None and not (words.reply and words.reply.failed)
-
-        def told(metadata: Mapping[str, Any]) -> RoomEvent:
-            return RoomEvent(
-                id=utterance.id,
-                room=self.room.id,
-                channel_id=agent,
-                sender_id=agent,
-                content=TextContent(text),
-                channel_type=ChannelType.AI if known else ChannelType.SYSTEM,
-                category=ChannelCategory.INTELLIGENCE if known else ChannelCategory.SYSTEM,
-                metadata=metadata,
-            )
-
-        try:
-            return told({**words.metadata, "complete": whole})
-        except ValueError as error:
-            log.error("room %s: what is known beside %s is left out: %s", self.room.id, utterance.id, error)
-            return told({"complete": whole})
+    def _told(self, utterance: Utterance, words: Words, text: str) -> RoomEvent | None:
+        return words.told(self.room, utterance, text, written=self._host.written)
 
     def writing(self, utterance: Utterance) -> RoomEvent | None:
         """What is about to be written, as others are told."""
@@ -514,4 +431,4 @@ class Conversation:
         agent = self.room.talker
         deliveries = tuple(part.delivery for part in message.parts)
         facts = {**metadata, "deliveries": list(deliveries)}
-        self._begin(utterance, "delivery", _Words(agent.id if agent else SYSTEM, facts), deliveries)
+        self._begin(utterance, "delivery", Words(agent.id if agent else SYSTEM, facts), deliveries)
