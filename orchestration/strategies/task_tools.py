@@ -96,8 +96,14 @@ class _RoomTasks:
     room_id: str
 
     async def task_status(self) -> str:
-        """How the background work is getting on."""
-        return " ".join(map(_told, await self._unfinished())) or "Nothing is running in the background."
+        """How the background work is getting on, and which results wait to be told."""
+        told = [*map(_told, await self._unfinished())]
+        asked = _asked(self.room_id)
+        carried = asked.carried if asked else ()
+        waiting = [e for e in await self._found() if e.status in OPEN_STATUSES and e.delivery.id not in carried]
+        if waiting:
+            told.append(f"Done, and about to be told: {_list(_names((), waiting))}.")
+        return " ".join(told) or "Nothing is running in the background."
 
     async def cancel_task(self, about: str = "") -> str:
         """Stop background work, or drop its result if that is there but was not told yet.

@@ -162,6 +162,20 @@ def test_how_it_is_going_is_told() -> None:
     play(script)
 
 
+def test_what_is_done_and_waits_to_be_told_is_said_so() -> None:
+    async def script(call: SimulatedCall) -> None:
+        await ask(call, "take your time planes", "on it.")
+        await call.silence(4)
+        await call.interrupt("tell me a story " * 4)
+        await call.hears("pardon.")
+        await call.interrupt("how is it going")
+        await call.hears("Done, and about to be told: planes.")
+        await call.hears("news: planes fly high.")
+        await ask(call, "how is it going", "Nothing is running in the background.")
+
+    play(script)
+
+
 @pytest.mark.parametrize(
     ("question", "nothing"),
     [
