@@ -257,18 +257,16 @@ class Conversation:
 
     def _say(self, reply: Reply, text: AsyncIterator[str], words: Words) -> Reply:
         self._reply = reply
-        if reply.owed or self._channel.callers:
-            utterance = self._channel.say(text, reply_to=reply.turn if reply.owed else None)
-        else:
-            utterance = self._write(text, reply)
+        utterance = self._channel.say(text, reply_to=reply.turn) if reply.owed else self._write(text, reply)
         reply.utterance = utterance
         self._words[utterance.id], words.utterance = words, utterance
-        self._host.noted(utterance, "reply", (), reply.authors)
+        if reply.owed:
+            self._host.noted(utterance, "reply", (), reply.authors)
         reply.over = self._group.create_task(self._follow(reply, utterance))
         return reply
 
     def _write(self, text: AsyncIterator[str], reply: Reply) -> Utterance:
-        """Answer a message in a talk in which nobody hears any more, or yet."""
+        """Answer a message among voices: whole to who reads, whatever they hear of it who are there."""
         utterance = WrittenUtterance(random_id("utterance"), text, None, None)
 
         async def write() -> None:
@@ -280,7 +278,10 @@ class Conversation:
                 except TimeoutError:
                     utterance.fail(APOLOGY)
                 if event := self.writing(utterance):
-                    self.written(utterance, await self._host.runtime.broadcast.before(event))
+                    event = await self._host.runtime.broadcast.before(event)
+                    self.written(utterance, event)
+                    if self._channel.callers:
+                        self._host.noted(self._channel.say(event.text), "reply", (), reply.authors)
                 sent = True
             except Refuse as refusal:
                 reply.refused = str(refusal) or "refused"

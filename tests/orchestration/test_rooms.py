@@ -107,7 +107,7 @@ def test_a_message_into_a_room_of_voices_is_answered_aloud_and_shown() -> None:
         ws, other = await office.reader(), await office.reader("other")
         result = await office.write("hello")
         assert reply(result) == "one two three."
-        assert now() > 0.5
+        await vera.hears("three")
         await asyncio.sleep(1)
         assert (ws.texts, other.texts) == (["one two three."], ["hello", "one two three."])
         session = office.runtime.session("lobby")
@@ -133,6 +133,32 @@ def test_messages_of_one_sender_do_not_cut_each_others_spoken_answers() -> None:
         assert result.reply is not None
         assert result.reply.metadata["complete"] is True
         assert reply(await second) == "seven."
+
+    play(script, runtime)
+
+
+def test_a_message_is_answered_whole_while_a_caller_speaks_or_cuts_in() -> None:
+    runtime, _ = made(["one two three."], ["four."], ["five six seven eight nine."], ["ten."])
+
+    async def script(office: Office) -> None:
+        vera = await voice(office)
+        ws = await office.reader()
+        talking = asyncio.create_task(vera.say("it is a very long story that I want to tell you"))
+        await asyncio.sleep(1)
+        assert reply(await office.write("hello")) == "one two three."
+        assert now() == 1.0
+        await talking
+        await asyncio.sleep(5)
+        writing = office.begin("again")
+        await asyncio.sleep(0.8)
+        await vera.say("stop that now please")
+        assert reply(await writing) == "five six seven eight nine."
+        await asyncio.sleep(5)
+        assert [text for text in ws.texts if text[-1] == "."] == [
+            *("one two three.", "four.", "five six seven eight nine.", "ten.")
+        ]
+        assert vera.lines[-1].text == "ten."
+        assert "nine" not in "".join(line.heard for line in vera.lines)
 
     play(script, runtime)
 
