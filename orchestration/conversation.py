@@ -94,7 +94,10 @@ class Conversation:
         self._group = group
         self._greeted: set[str] = set()
         self._taking = asyncio.Lock()
+        self._taking_asides = asyncio.Lock()
         self._reply: Reply | None = None
+        self._aside: Reply | None = None
+        """The answer to what was written among voices: they do not wait for it."""
         self._words: dict[str, Words] = {}
         self._folding: tuple[str, ...] = ()
         """What is folded into the next reply, which has not been set to work on yet."""
@@ -131,10 +134,10 @@ class Conversation:
 
     def carry(self, delivery: str) -> bool:
         """The reply for which the running tool was called carries this delivery. False: that reply is over."""
-        reply = self._reply
-        if reply is None or reply.asked is None or reply.asked is not current():
+        asked = current()
+        if asked is None or not any(reply and reply.asked is asked for reply in (self._reply, self._aside)):
             return False
-        reply.asked.carried += (delivery,)
+        asked.carried += (delivery,)
         return True
 
     async def settle(self, seconds: float) -> None:
@@ -156,7 +159,7 @@ class Conversation:
         None: it is not to be seen by anybody, or not answered. `written`: as what it came, if it was not heard. Raises
         Refuse for a written one that a hook refuses, RoomClosingError when it came too late.
         """
-        async with self._taking:
+        async with self._taking if self._owed(written) else self._taking_asides:
             try:
                 event = await self._let_in(turn, written)
                 await self._make_way(turn, written)
@@ -223,10 +226,10 @@ class Conversation:
             spoken=not self._host.written,
             chain=HandoffChain(asyncio.get_running_loop().time()),
             late=self._late,
-            folded=self._folding,
         )
-        self._folding = ()
         reply = Reply(asked, turn, self._owed(written))
+        if reply.owed:
+            asked.folded, self._folding = self._folding, ()
         return self._say(reply, self._words_of(reply, asked), Words(agent.id, asked.metadata, reply))
 
     def _routed(self, marks: Mapping[str, Any]) -> Agent | None:
@@ -256,7 +259,10 @@ class Conversation:
         raise error
 
     def _say(self, reply: Reply, text: AsyncIterator[str], words: Words) -> Reply:
-        self._reply = reply
+        if reply.owed:
+            self._reply = reply
+        else:
+            self._aside = reply
         utterance = self._channel.say(text, reply_to=reply.turn) if reply.owed else self._write(text, reply)
         reply.utterance = utterance
         self._words[utterance.id], words.utterance = words, utterance
@@ -298,8 +304,9 @@ class Conversation:
         """
         if self._reply and self._reply.turn.caller == turn.caller and written is None:
             self.hush("superseded")
-        if self._reply and self._reply.over and not self._reply.over.done():
-            await asyncio.wait([self._reply.over])
+        before = (self._reply, self._aside if written is not None else None)
+        if under_way := [reply.over for reply in before if reply and reply.over and not reply.over.done()]:
+            await asyncio.wait(under_way)
 
     async def _words_of(self, reply: Reply, asked: Asked) -> AsyncGenerator[str, None]:
         """The answer, as it is made."""
@@ -341,6 +348,8 @@ class Conversation:
                 self._host.settle_carried(delivery, utterance.complete and not reply.failed)
         if self._reply is reply:
             self._reply = None
+        if self._aside is reply:
+            self._aside = None
         reply.event = event
         reply.end()
         return event

@@ -163,6 +163,23 @@ def test_a_message_is_answered_whole_while_a_caller_speaks_or_cuts_in() -> None:
     play(script, runtime)
 
 
+def test_voices_do_not_wait_for_what_is_written() -> None:
+    runtime, _ = made([30.0, "one."], ["two."], ["three."])
+
+    async def script(office: Office) -> None:
+        vera = await voice(office)
+        await office.reader()
+        asking = [office.begin("a"), office.begin("b")]
+        await asyncio.sleep(1)
+        await vera.say("hello")
+        line = await vera.hears("two.")
+        assert line.ended is not None
+        assert line.ended < 10
+        assert [reply(await each) for each in asking] == ["one.", "three."]
+
+    play(script, runtime)
+
+
 def test_a_model_that_fails_among_voices_is_apologised_for_to_who_wrote() -> None:
     runtime, _ = made([OSError("no network")], ["well ", OSError("no network")], ["fine."])
 
