@@ -145,7 +145,7 @@ class Inbox:
 
     def _leave(self, room: str, written: Written) -> None:
         written.move(None)
-        if self._last[room] is written:
+        if self._last.get(room) is written:  # a newer one may have been and gone: a hook refused it
             del self._last[room]
         waiting, sender = self._waiting[room], written.message.sender_id
         waiting[sender] -= 1

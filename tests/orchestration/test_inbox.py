@@ -6,6 +6,9 @@ import asyncio
 
 import pytest
 
+from delivery.desk import Refuse
+from orchestration.event import RoomEvent
+from orchestration.hooks import HookContext, HookExecution, HookTrigger
 from orchestration.inbox import MAX_WAITING, MAX_WAITING_EACH
 from orchestration.room_trouble import RoomError, TooManyMessagesError
 from tests.orchestration.post import Office, opened, play, reply
@@ -75,3 +78,22 @@ def test_a_message_that_comes_while_the_one_before_it_is_just_answered_is_answer
             assert reply(await first) == "fine."
 
     play(script, opened(["fine."]))
+
+
+def test_one_that_is_refused_at_once_leaves_the_one_before_it_alone() -> None:
+    async def script(office: Office) -> None:
+        @office.runtime.hook(HookTrigger.BEFORE_BROADCAST, execution=HookExecution.SYNC)
+        def refuse(event: RoomEvent, context: HookContext) -> None:
+            if event.text == "spam":
+                raise Refuse("spam")
+
+        await office.reader()
+        slow = office.begin("hello", "ann")
+        await asyncio.sleep(0.1)
+        assert (await office.write("spam", "eve")).refused == "spam"
+        assert now() < 1.0
+        assert reply(await slow) == "fine."
+        assert reply(await office.write("again", "ann")) == "fine."
+        assert office.runtime._rooms.inbox._waiting == office.runtime._rooms.inbox._last == {}
+
+    play(script, opened([1.0, "fine."]))
