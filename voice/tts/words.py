@@ -7,7 +7,7 @@ from bisect import bisect_right
 
 from voice.tts.synthesizer import WordMark
 
-_WORD = re.compile(r"\S*\w\S*")
+_WORD = re.compile(r"\S*[^\W_]\S*")
 _EDGES = "\"'“”„‘’‚«»‹›()[]{}<>.,;:!?…¿¡*_~`-–—"
 """Punctuation that is no part of the word it touches; `$`, `%` and `+` are."""
 
