@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from orchestration.memory import MemoryProvider, SlidingWindowMemory
     from orchestration.pipeline import ConversationPipeline, PipelineStage
     from orchestration.room import Room
-    from orchestration.rooms import RoomElsewhereError
+    from orchestration.room_trouble import RoomElsewhereError, TooManyMessagesError
     from orchestration.routing import ConversationRouter, Route, Router, RoutingConditions, RoutingRule
     from orchestration.routing_cascade import CascadeRouter, Tier
+    from orchestration.routing_model import ModelRouter
+    from orchestration.routing_semantic import SemanticRouter
     from orchestration.runtime import RoomError, Runtime
     from orchestration.simulation import simulate
     from orchestration.speech import Speech
@@ -56,7 +58,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "RoomElsewhereError": "orchestration.rooms",
+    "RoomElsewhereError": "orchestration.room_trouble",
+    "TooManyMessagesError": "orchestration.room_trouble",
     "TextChannel": "orchestration.text_channel",
     "InboundResult": "orchestration.inbound",
     "Responder": "orchestration.asked",
@@ -89,6 +92,8 @@ _HOMES = {
     "RoutingRule": "orchestration.routing",
     "CascadeRouter": "orchestration.routing_cascade",
     "Tier": "orchestration.routing_cascade",
+    "ModelRouter": "orchestration.routing_model",
+    "SemanticRouter": "orchestration.routing_semantic",
     "RoomError": "orchestration.runtime",
     "Runtime": "orchestration.runtime",
     "simulate": "orchestration.simulation",
@@ -140,6 +145,7 @@ __all__ = [
     "InboundResult",
     "Loop",
     "MemoryProvider",
+    "ModelRouter",
     "Orchestration",
     "PhaseTransition",
     "Pipeline",
@@ -155,6 +161,7 @@ __all__ = [
     "RoutingConditions",
     "RoutingRule",
     "Runtime",
+    "SemanticRouter",
     "SlidingWindowMemory",
     "Speech",
     "StateError",
@@ -168,6 +175,7 @@ __all__ = [
     "TextChannel",
     "TextContent",
     "Tier",
+    "TooManyMessagesError",
     "Tool",
     "Verdict",
     "get_conversation_state",

@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
-from weakref import WeakValueDictionary
 
 from delivery.desk import Refuse
 from orchestration.agent import Agent
@@ -33,8 +32,7 @@ from orchestration.hooks import HookTrigger
 from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory, ChannelType, TextContent
 from orchestration.room import Room
-from orchestration.room_trouble import RoomError
-from orchestration.state import ConversationState, get_conversation_state, set_conversation_state
+from orchestration.state import ConversationState
 from orchestration.status.entry import StatusLevel
 from orchestration.store.trouble import StoreError
 from orchestration.tools import Tool, unique
@@ -57,6 +55,14 @@ BACK = "error: {to} could not answer; the conversation is yours again. Go on you
 MAX_KEPT = 64
 """Groups of agents whose rules are kept; rooms with the same agents share them."""
 _RENAMED = {"kit": "runtime"}
+
+
+class _NotAllowedError(Exception):
+    """A handoff that must not be."""
+
+    def __init__(self, rejection: Rejection) -> None:
+        super().__init__(rejection.reason)
+        self.rejection = rejection
 
 
 class HandoffHandler:
@@ -105,7 +111,6 @@ class HandoffHandler:
             time_limit=time_limit,
         )
         self._rules: dict[tuple[Agent, ...], HandoffRules | None] = {}
-        self._deciding: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         """One a room: of two handoffs at once the second sees what the first has done."""
 
     def rules(self, room: Room) -> HandoffRules | None:
@@ -180,52 +185,62 @@ class HandoffHandler:
         self, runtime: Runtime, room: Room, by: str, arguments: Mapping[str, Any], asked: Asked | None
     ) -> str:
         """Either all of it, or nothing; returns what the model is told."""
-        async with self._deciding.setdefault(id(room), asyncio.Lock()):
-            await _saved(room)
-            try:
-                made = self._decided(room, by, arguments, asked)
-                if isinstance(made, Handoff):
-                    await _keep(runtime, room, made.state)
-            except (StoreError, KeyError, ValueError) as error:
-                log.error("room %s: a handoff by %s cannot be kept: %s", room.id, by, error)
-                return FAILED
-            if isinstance(made, Handoff) and asked is not None:
-                asked.chain = made.chain
-                successor = room.agents[made.to_agent] if made.to_agent else None
-                asked.give(successor, partial(self._take_back, asked, by, made) if successor else None)
-        if isinstance(made, Rejection):
-            await _tell_rejection(runtime, room, by, arguments, made)
-            return f"error: {made.reason}"
+        decided: list[Handoff] = []
+
+        def decide(state: ConversationState) -> ConversationState:
+            made = self._decided(room, state, by, arguments, asked)
+            if isinstance(made, Rejection):
+                raise _NotAllowedError(made)
+            decided.append(made)
+            return made.state
+
+        try:
+            await runtime.store.change_state(room, decide)
+        except _NotAllowedError as error:
+            await _tell_rejection(runtime, room, by, arguments, error.rejection)
+            return f"error: {error.rejection.reason}"
+        except (StoreError, KeyError, ValueError) as error:
+            log.error("room %s: a handoff by %s cannot be kept: %s", room.id, by, error)
+            return FAILED
+        made = decided[-1]
+        if asked is not None:
+            asked.chain = made.chain
+            successor = room.agents[made.to_agent] if made.to_agent else None
+            asked.give(successor, partial(self._take_back, asked, by, made) if successor else None)
         await _tell(runtime, room, by, made)
         return DONE.format(to=made.to_agent or "a person")
 
     async def _take_back(self, asked: Asked, by: str, made: Handoff) -> None:
         """Whoever got the conversation cannot answer: who gave it away has it again, and is told so."""
         runtime, room, to = asked.runtime, asked.room, made.to_agent
-        async with self._deciding.setdefault(id(room), asyncio.Lock()):
-            await _saved(room)
-            try:
-                state = get_conversation_state(room)
-                after = made.taken_back(state, f"{to} did not answer")
-                if after is state:
-                    return  # it has gone on from there
-                await _keep(runtime, room, after)
-            except (StoreError, KeyError, ValueError) as error:
-                log.error("room %s: the handoff to %s cannot be taken back: %s", room.id, to, error)
-                return
+        before: list[ConversationState] = []
+
+        def take_back(state: ConversationState) -> ConversationState:
+            before.append(state)
+            return made.taken_back(state, f"{to} did not answer")
+
+        try:
+            after = await runtime.store.change_state(room, take_back)
+        except (StoreError, KeyError, ValueError) as error:
+            log.error("room %s: the handoff to %s cannot be taken back: %s", room.id, to, error)
+            return
+        if after is before[-1]:
+            return  # it has gone on from there
         for stage in asked.stages:
             for place, message in enumerate(stage.said):
                 if stage.agent == by and message.text == DONE.format(to=to):
                     stage.said[place] = replace(message, text=BACK.format(to=to))
         await _tell_return(runtime, room, made, after)
 
-    def _decided(self, room: Room, by: str, arguments: Mapping[str, Any], asked: Asked | None) -> Handoff | Rejection:
+    def _decided(
+        self, room: Room, state: ConversationState, by: str, arguments: Mapping[str, Any], asked: Asked | None
+    ) -> Handoff | Rejection:
         rules = self.rules(room)
         if rules is None:
             raise ValueError("there are no rules for the agents of this room")
         now = asyncio.get_running_loop().time()
         chain = asked.chain if asked else HandoffChain(now)
-        return rules.decide(get_conversation_state(room), by, arguments, chain, now=now)
+        return rules.decide(state, by, arguments, chain, now=now)
 
 
 def setup_handoff(agent: Agent, handler: HandoffHandler) -> None:
@@ -245,24 +260,6 @@ def setup_handoff(agent: Agent, handler: HandoffHandler) -> None:
     tools = [*(tool for tool in agent.tools if tool.spec is not HANDOFF_TOOL), Tool(HANDOFF_TOOL, run)]
     unique(tools)
     agent.tools = tools
-
-
-async def _saved(room: Room) -> None:
-    """What is being saved there now would be lost under what is made of the state before it."""
-    while room.saving.locked():
-        async with room.saving:
-            pass
-
-
-async def _keep(runtime: Runtime, room: Room, state: ConversationState) -> None:
-    """Raises StoreError and KeyError when it cannot be kept."""
-    try:
-        there = runtime.room(room.id)
-    except RoomError as error:
-        raise KeyError(str(error)) from None
-    if there is not room:
-        raise KeyError(f"room {room.id!r} was closed, and another one of its name was made")
-    await runtime.store.update_room(set_conversation_state(room, state))
 
 
 async def _tell(runtime: Runtime, room: Room, by: str, made: Handoff) -> None:

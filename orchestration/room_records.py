@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestration.event import RoomEvent
-from orchestration.inbound import ChannelCategory
+from orchestration.inbound import ChannelCategory, ChannelType
 from orchestration.models.model import Message, Role
 from orchestration.plain import ReadOnly
 from orchestration.room import Room
 from orchestration.room_memory import RoomMemory
-from orchestration.state import KEY, StateError, get_conversation_state, with_conversation_state
+from orchestration.state import KEY, ConversationState, StateError, get_conversation_state, with_conversation_state
 from orchestration.store.journal import Journal
 from orchestration.store.store import RoomStore
 from orchestration.store.stored_room import bounded
@@ -71,13 +71,43 @@ class RoomRecords:
         metadata = bounded(room.metadata)
         kept = with_conversation_state(metadata, get_conversation_state(room)) if KEY in metadata else metadata
         async with live.saving:
-            try:
-                live.version = await self.backend.save(live.id, metadata, live.version)
-            except StaleRoomError:
-                await self._reload(live)
-                raise
-            live.metadata, live.kept_at = kept, now()
+            await self._save(live, metadata, kept)
         return live
+
+    async def change_state(
+        self, room: Room, change: Callable[[ConversationState], ConversationState]
+    ) -> ConversationState:
+        """Keep what `change` makes of the state of the room's conversation, durably; one change after the other.
+
+        It is asked again when another process changed the room meanwhile; if it gives the same state back, there is
+        nothing to keep. Raises what it raises, KeyError when the room is there no more, and StoreError.
+        """
+        for left in reversed(range(TRIES)):
+            async with room.saving:
+                if self.rooms.find(room.id) is not room:
+                    raise KeyError(f"room: the room {room.id!r} was closed")
+                before = get_conversation_state(room)
+                after = change(before)
+                if after is before:
+                    return before
+                kept = with_conversation_state(room.metadata, after)
+                try:
+                    await self._save(room, bounded(kept), kept)
+                except StaleRoomError:
+                    if not left:
+                        raise
+                else:
+                    return after
+        raise AssertionError("the last try returns or raises")
+
+    async def _save(self, room: Room, metadata: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+        """Save these; then the room has them as `kept`. Its lock is held."""
+        try:
+            room.version = await self.backend.save(room.id, metadata, room.version)
+        except StaleRoomError:
+            await self._reload(room)
+            raise
+        room.metadata, room.kept_at = kept, now()
 
     async def timeline(self, room_id: str, limit: int = REMEMBERED) -> list[RoomEvent]:
         """What was said in a room, oldest first: the newest 1 to 500 events."""
@@ -165,6 +195,9 @@ class RoomRecords:
         """What was said before is remembered."""
         memory = RoomMemory()
         for event in await self.backend.timeline(room.id, REMEMBERED):
+            if event.category is ChannelCategory.TRANSPORT and event.channel_type is not ChannelType.VOICE:
+                room.senders.pop(event.sender_id, None)
+                room.senders[event.sender_id] = event.channel_id
             if event.metadata.get(SEEN_BY) is not None:
                 continue  # it was not for all agents, and who they were is not known yet
             if event.category is ChannelCategory.TRANSPORT:

@@ -7,13 +7,13 @@ import logging
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from delivery.ledger import LedgerError
 from orchestration.engines.engine import TaskStatus
 from orchestration.hooks import HookContext, HookEvent
-from orchestration.state import get_conversation_state, set_conversation_state
-from orchestration.store.trouble import StaleRoomError
+from orchestration.state import ConversationState
 from orchestration.tasks import REMEMBERED, delivery_of
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ log = logging.getLogger("sottovoce.loop")
 
 PATIENCE = 5.0
 """Seconds that writing down how a loop ended may take; the result does not wait for it any longer."""
-TRIES = 3
-"""Times it is written when other processes write to the same room."""
 
 
 @dataclass(slots=True)
@@ -37,7 +35,6 @@ class LoopRecords:
     worker: str
     under_way: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """Messages whose loop goes on though the talk in which it was begun has ended, the last ones."""
-    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _seen: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """Deliveries of the loops that ended here, the last ones."""
 
@@ -69,27 +66,11 @@ class LoopRecords:
     async def write(self, outcome: Mapping[str, Any]) -> None:
         """Keep it. Whatever is in the way is logged: the result is told all the same."""
         try:
-            async with asyncio.timeout(PATIENCE), self._writing:
-                await self._write(outcome)
+            async with asyncio.timeout(PATIENCE):
+                room = self.runtime.room(self.room_id)
+                await self.runtime.store.change_state(room, partial(_with, outcome))
         except Exception as error:
             log.warning("room %s: how its loop ended is not kept: %r", self.room_id, error)
-
-    async def _write(self, outcome: Mapping[str, Any]) -> None:
-        for left in reversed(range(TRIES)):
-            room = self.runtime.room(self.room_id)
-            while room.saving.locked():  # what is being saved there now would be lost under what is made of this state
-                async with room.saving:
-                    pass
-            state = get_conversation_state(room)
-            if outcome.items() <= state.context.items():
-                return
-            try:
-                await self.runtime.store.update_room(set_conversation_state(room, state.remembering(outcome)))
-            except StaleRoomError:  # the room has now what another process made of it
-                if not left:
-                    raise
-            else:
-                return
 
     def _ours(self, metadata: Mapping[str, Any]) -> bool:
         """Whether this is a delivery of what came of the loop."""
@@ -99,3 +80,8 @@ class LoopRecords:
 def outcome(data: Mapping[str, Any]) -> dict[str, Any]:
     """How a loop ended: rounds that were judged, and whether the last draft was approved."""
     return {"iteration": data.get("iteration", 0), "approved": data.get("approved", False)}
+
+
+def _with(outcome: Mapping[str, Any], state: ConversationState) -> ConversationState:
+    """The state with this in its context, if it is not there."""
+    return state if outcome.items() <= state.context.items() else state.remembering(outcome)

@@ -26,7 +26,8 @@ class Orchestration(ABC):
       conversation answers
     - `room.handoff`: lets agents hand the conversation over in mid-answer
     - `runtime.hook(trigger, room_id=room_id)(function)`: a hook of this room, which goes with it
-    - `await runtime.store.update_room(set_conversation_state(room, state))`: how far the conversation is, kept for good
+    - `await runtime.store.change_state(room, lambda state: state.transition(...))`: how far the conversation is, kept
+      for good; one change after the other
     - work underneath: `await runtime.delegate(room_id, worker_id, text)` begins it, and its result is told when it is
       quiet; `orchestration.strategies.work.inline` has an answer wait for it
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -418,5 +419,72 @@ def test_a_room_can_be_made_of_what_another_room_remembers() -> None:
                 Message(Role.ASSISTANT, "fine."),
                 Message(Role.USER, "b"),
             ]
+
+    run(main())
+
+
+# -- changing the state
+
+
+class Slow(MemoryRoomStore):
+    """Takes its time to save."""
+
+    async def save(self, room: str, metadata: Mapping[str, Any], version: int) -> int:
+        await asyncio.sleep(1)
+        return await super().save(room, metadata, version)
+
+
+def test_of_changes_made_at_once_none_is_lost() -> None:
+    async def main() -> None:
+        runtime, _ = made(store=Slow())
+        async with runtime:
+            room = await runtime.create_room("lobby")
+
+            async def count(name: str) -> None:
+                await runtime.store.change_state(room, lambda state: state.remembering({name: True}))
+
+            await asyncio.gather(*map(count, "abc"))
+            assert get_conversation_state(room).context == {"a": True, "b": True, "c": True}
+            assert (await runtime.store.change_state(room, lambda state: state)).context.keys() == {"a", "b", "c"}
+            assert room.version == 4
+
+    run(main())
+
+
+def test_a_change_is_made_again_of_what_another_process_made_of_the_room() -> None:
+    seen: list[str] = []
+
+    def change(state: ConversationState) -> ConversationState:
+        seen.append(state.phase)
+        return state.transition("handling")
+
+    async def main() -> None:
+        store = MemoryRoomStore()
+        runtime, _ = made(store=store)
+        async with runtime:
+            room = await runtime.create_room("lobby")
+            theirs = set_conversation_state(room, ConversationState(phase="escalation"))
+            await store.save("lobby", theirs.metadata, room.version)
+            after = await runtime.store.change_state(room, change)
+            assert (seen, after.phase) == (["intake", "escalation"], "handling")
+            assert [step.from_phase for step in get_conversation_state(room).phase_history] == ["escalation"]
+            await runtime.close_room("lobby")
+            with pytest.raises(KeyError, match="the room 'lobby' was closed"):
+                await runtime.store.change_state(room, change)
+
+    run(main())
+
+
+def test_a_change_that_cannot_be_is_not_made() -> None:
+    def refuse(state: ConversationState) -> ConversationState:
+        raise LookupError("no")
+
+    async def main() -> None:
+        runtime, _ = made()
+        async with runtime:
+            room = await runtime.create_room("lobby", metadata={"floor": 1})
+            with pytest.raises(LookupError):
+                await runtime.store.change_state(room, refuse)
+            assert (room.metadata, room.version, room.saving.locked()) == ({"floor": 1}, 1, False)
 
     run(main())
