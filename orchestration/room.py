@@ -40,6 +40,8 @@ class Room:
     channels: dict[str, Binding] = field(default_factory=dict)
     responder: Responder | None = None
     handoff: HandsOver | None = None
+    senders: dict[str, str] = field(default_factory=dict, repr=False)
+    """By which channel somebody wrote last who may read there, too."""
     memory: RoomMemory = field(default_factory=RoomMemory, repr=False)
     version: int = 0
     """Of what the store has of it."""

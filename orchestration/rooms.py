@@ -226,6 +226,7 @@ class Rooms:
         self._unbind(room, channel_id)
         if session := self._sessions.get(room.id):
             session.not_read_by(channel_id)
+        room.senders = {sender: by for sender, by in room.senders.items() if by != channel_id}
 
     def _unbind(self, room: Room, channel_id: str) -> None:
         rooms = self._bound.get(channel_id, {})

@@ -74,8 +74,6 @@ class Session:
         self.panel = Panel(self._send)
         self._channels: Callable[[Room], AbstractAsyncContextManager[LiveChannel | WrittenChannel]]
         self._channels = channels or self._writing
-        self._senders: dict[str, str] = {}
-        """By which channel somebody wrote last who reads there, too."""
         self._answering = 0
         self._close = asyncio.Event()
         self._live = False
@@ -212,9 +210,9 @@ class Session:
         self._answering += 1
         try:
             binding = self.room.channels.get(message.channel_id)
+            if binding is not None and binding.reads:
+                self._reads_by(turn.caller, binding)
             if isinstance(self.channel, WrittenChannel):
-                if binding is not None and binding.reads:
-                    self._reads_by(turn.caller, binding)
                 self.channel.take(turn)
             event, reply = await self.conversation.answer(turn, written)
             said = await reply.told() if reply else None
@@ -232,29 +230,30 @@ class Session:
 
     def _reads_by(self, sender: str, binding: Binding) -> None:
         """Who wrote over a channel that reads too is reached by it from now on."""
-        if not isinstance(self.channel, WrittenChannel):
-            return
-        self.channel.enter(Caller(sender, sender))
-        self._senders.pop(sender, None)
-        self._senders[sender] = binding.id
-        if len(self._senders) > MAX_SENDERS:
-            self._forget_sender(next(iter(self._senders)))
+        if isinstance(self.channel, WrittenChannel):
+            self.channel.enter(Caller(sender, sender))
+        self.room.senders.pop(sender, None)
+        self.room.senders[sender] = binding.id
+        if len(self.room.senders) > MAX_SENDERS:
+            self._forget_sender(next(iter(self.room.senders)))
 
     def read_by(self, binding: Binding) -> None:
         """Somebody is at the other end of this channel."""
         if isinstance(self.channel, WrittenChannel) and binding.reads:
             self.channel.enter(Caller(binding.id, binding.id))
+            for sender in [sender for sender, by in self.room.senders.items() if by == binding.id]:
+                self.channel.enter(Caller(sender, sender))  # what was promised to them in an earlier talk is owed still
 
     def not_read_by(self, channel_id: str) -> None:
         """Nobody is at the other end of this channel any more."""
         if isinstance(self.channel, WrittenChannel):
             self.channel.leave(channel_id)
-            for sender in [sender for sender, by in self._senders.items() if by == channel_id]:
+            for sender in [sender for sender, by in self.room.senders.items() if by == channel_id]:
                 self._forget_sender(sender)
             self._watch_empty()
 
     def _forget_sender(self, sender: str) -> None:
-        self._senders.pop(sender, None)
+        self.room.senders.pop(sender, None)
         binding = self.room.channels.get(sender)
         if isinstance(self.channel, WrittenChannel) and not (binding and binding.reads):  # a channel has that name too
             self.channel.leave(sender)
@@ -344,7 +343,7 @@ class Session:
         """The channel by which somebody reads. A channel's own id is its own, whoever calls themselves so."""
         if reader is None or reader in self.room.channels:
             return reader
-        return self._senders.get(reader, reader)
+        return self.room.senders.get(reader, reader)
 
     def _fetched(self, utterance: WrittenUtterance) -> bool:
         """It answers somebody whose channel only brings messages: they get it from `process_inbound`."""

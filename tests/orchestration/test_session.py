@@ -19,8 +19,11 @@ from orchestration.models.scripted import Intent, Scripted
 from orchestration.room import Room
 from orchestration.rooms import LAST_WORDS
 from orchestration.session import LINGER
+from orchestration.store.memory import MemoryRoomStore
 from orchestration.workers import Context, worker
 from tests.orchestration.models.double import Double, calls
+from tests.orchestration.post import Office, opened
+from tests.orchestration.post import play as written
 from tests.voice.doubles import FakeLeg, Recognizer, Synthesizer, Vad
 from voice.cascade import CascadeChannel
 from voice.clock import now, run
@@ -609,3 +612,42 @@ def test_many_rooms_that_fail_leave_nothing_behind(caplog: pytest.LogCaptureFixt
         assert len(asyncio.all_tasks()) <= before
 
     play(script)
+
+
+def test_who_wrote_before_a_restart_is_reached_after_it() -> None:
+    parts: dict[str, Any] = {"ledger": MemoryLedger(), "store": MemoryRoomStore()}
+
+    async def before(office: Office) -> None:
+        await office.reader("sms")
+        await office.write(sender="ann", channel="sms")
+        await office.write(sender="bob", channel="sms")
+
+    async def after(office: Office) -> None:
+        ws, sms = await office.reader("ws"), await office.reader("sms")
+        owed = await office.runtime.deliver("lobby", "Boats float.", to="ann")
+        assert (await owed).status is Status.HEARD
+        assert (ws.texts, sms.texts) == ([], ["Boats float."])
+
+    written(before, opened(**parts))
+    written(after, opened(**parts))
+
+
+@pytest.mark.parametrize("among_voices", [False, True])
+def test_who_wrote_before_voices_came_or_among_them_is_reached_when_they_have_gone(among_voices: bool) -> None:
+    async def script(office: Office) -> None:
+        sms = await office.reader("sms")
+        if not among_voices:
+            await office.write(sender="ann", channel="sms")
+        session = await office.runtime.enter("lobby")
+        assert isinstance(session.channel, SimulatedChannel)
+        vera = session.channel.join("vera")
+        if among_voices:
+            await office.write(sender="ann", channel="sms")
+        owed = await office.runtime.deliver("lobby", "Boats float.", to="ann")
+        await asyncio.sleep(10)
+        assert await owed.status() is Status.QUEUED
+        vera.hang_up()
+        assert (await owed).status is Status.HEARD
+        assert sms.texts[-1] == "Boats float."
+
+    written(script, opened(channels=lambda room: SimulatedChannel()))
