@@ -67,7 +67,7 @@ async def _in_own_words(delivery: Delivery, words: Words) -> str:
     except Exception as error:
         log.warning("delivery %s is read out as it stands: %r", delivery.id, error)
         return delivery.content
-    return text if text.strip() else delivery.content
+    return text if any(map(str.isalnum, text)) else delivery.content  # dots would be taken for the whole of it
 
 
 async def _pieces(delivery: Delivery, words: Words) -> AsyncGenerator[str, None]:

@@ -218,6 +218,16 @@ def test_an_agent_that_says_nothing_keeps_nothing_back() -> None:
     play(script, words=Silent())
 
 
+@pytest.mark.parametrize("words", ["...", " \n", "\u2026 !"])
+def test_an_agent_that_says_nothing_with_many_dots_keeps_nothing_back(words: str) -> None:
+    async def word(deliveries: Sequence[Delivery], resume_from: str = "") -> AsyncIterator[str]:
+        yield words
+
+    mute = Agent()
+    mute.word = word  # type: ignore[method-assign]
+    assert run(worded(delivery("a", "Boats float.", speak_as=SpeakAs.AGENT), unchanged, mute)) == "Boats float."
+
+
 class Endless(Agent):
     """Its model does not come to an end."""
 
