@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestration.agent import Agent
 from orchestration.content import says_something
 from orchestration.event import RoomEvent
-from orchestration.handoff import HandoffChain
+from orchestration.handoff_chain import HandoffChain
 from orchestration.models.model import Message, Role, ToolCall
 from orchestration.state import ConversationState, get_conversation_state
 from orchestration.tools import Tool
@@ -98,7 +98,7 @@ class Asked:
 
     def messages(self, agent: Agent) -> Sequence[Message]:
         """What the agent's model is shown: the conversation up to the turn, which comes last."""
-        return _turn_last(self.room.memory.messages(agent, self.state))
+        return _turn_last(self.room.memory.messages(agent, self.state), self.event.text)
 
     def give(self, successor: Agent | None, back: Back | None = None) -> None:
         """The conversation is another agent's from now on, or (None) a human's; `back` undoes that."""
@@ -158,6 +158,8 @@ class HandsOver(Protocol):
         ...
 
 
+UNCLEAR = "(unclear) {turn}"
+"""How a turn is remembered whose words are a guess."""
 PASSED_ON = "I am passing you on to a colleague; please hold on."
 """What a caller hears who is given to a human without a word."""
 
@@ -194,12 +196,12 @@ class Routed:
 ROUTED = Routed()
 
 
-def _turn_last(messages: Sequence[Message]) -> Sequence[Message]:
-    """What was said since the caller's last words, like a result that was on its way, comes before them: models answer
-    what comes last, and some take no other order."""
-    if not messages or messages[-1].role is Role.USER:
-        return messages
-    last = max((place for place, message in enumerate(messages) if message.role is Role.USER), default=None)
+def _turn_last(messages: Sequence[Message], turn: str) -> Sequence[Message]:
+    """What was said since the turn, like a result that was on its way or another caller's turn that is answered beside
+    it, comes before it: models answer what comes last, and some take no other order."""
+    asked = [place for place, message in enumerate(messages) if message.role is Role.USER]
+    own = [place for place in asked if messages[place].text in (turn, UNCLEAR.format(turn=turn))]
+    last = max(own or asked, default=None)  # a memory of somebody's own may have it in other words
     return messages if last is None else [*messages[:last], *messages[last + 1 :], messages[last]]
 
 

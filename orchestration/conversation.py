@@ -16,12 +16,12 @@ from delivery.desk import Refuse
 from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
 from orchestration.agent import Agent, ModelSilentError
-from orchestration.asked import ROUTED, Asked, Stage, answering, current
+from orchestration.asked import ROUTED, UNCLEAR, Asked, Stage, answering, current
 from orchestration.authors import Authors
 from orchestration.content import made_speakable
 from orchestration.event import RoomEvent
 from orchestration.fence import tell
-from orchestration.handoff import HandoffChain
+from orchestration.handoff_chain import HandoffChain
 from orchestration.inbound import ChannelCategory, InboundMessage
 from orchestration.inbox import Written
 from orchestration.models.model import Message, Role, TextDelta, ToolCall
@@ -30,12 +30,10 @@ from orchestration.reply import SYSTEM, Reply, Words
 from orchestration.room import Room
 from orchestration.room_records import SEEN_BY
 from orchestration.room_trouble import RoomClosingError
-from orchestration.routing import ALWAYS_PROCESS, ROUTED_TO
-from orchestration.routing_hook import HELD_BY
+from orchestration.routing_hook import ALWAYS_PROCESS, HELD_BY, ROUTED_TO
 from orchestration.state import get_conversation_state
-from voice.channel import Channel, Utterance
+from voice.channel import APOLOGY, Channel, Utterance, random_id
 from voice.events import Turn
-from voice.exchange import APOLOGY, random_id
 from voice.written import WrittenUtterance
 from voice.written_floor import REPLY
 
@@ -44,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sottovoce.conversation")
 
-UNCLEAR = 0.5
+SURE = 0.5
 """Below this confidence the model is told that the words are a guess."""
 
 
@@ -185,7 +183,7 @@ class Conversation:
 
     def _say_on(self, turn: Turn, event: RoomEvent) -> RoomEvent:
         """A turn is in the room: who may see it does. Returns it, with a mark when not all agents do."""
-        text = event.text if turn.confidence >= UNCLEAR else f"(unclear) {event.text}"
+        text = event.text if turn.confidence >= SURE else UNCLEAR.format(turn=event.text)
         seen = self._seen(event)
         if len(seen) < len(self.room.agents):
             event = event.stamped({SEEN_BY: [agent.id for agent in seen]})

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from orchestration.agent import Agent
+from orchestration.handoff_chain import HandoffChain
 from orchestration.handoff_request import HANDOFF_TOOL, HUMAN, ChannelEscalation, HandoffRequest
 from orchestration.models.model import ToolSpec
 from orchestration.plain import ReadOnly
@@ -49,14 +50,6 @@ class Rejection:
 
     code: RejectionCode
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class HandoffChain:
-    """The handoffs since the caller's turn ended, at `began` (seconds of the loop's clock); `passed` who gave it on."""
-
-    began: float
-    passed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

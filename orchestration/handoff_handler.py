@@ -22,11 +22,11 @@ from orchestration.handoff import (
     MAX_DEPTH,
     TIME_LIMIT,
     Handoff,
-    HandoffChain,
     HandoffRules,
     Rejection,
     purposes,
 )
+from orchestration.handoff_chain import HandoffChain
 from orchestration.handoff_request import HANDOFF_TOOL, HUMAN, MAX_TARGET
 from orchestration.hooks import HookTrigger
 from orchestration.identity import valid_name

@@ -17,10 +17,10 @@ from orchestration.agent import Agent, ModelSilentError
 from orchestration.asked import Asked, answering
 from orchestration.cancellation import cancelled_here
 from orchestration.event import RoomEvent
-from orchestration.handoff import HandoffChain
+from orchestration.handoff_chain import HandoffChain
 from orchestration.models.model import Message, Role, ToolCall, ToolSpec
 from orchestration.room import Room
-from orchestration.routing import ROUTED_TO
+from orchestration.routing_hook import ROUTED_TO
 from orchestration.status.entry import StatusLevel
 from orchestration.tools import Tool
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 from orchestration.agent import Agent
@@ -9,9 +10,14 @@ from orchestration.memory import MemoryProvider, SlidingWindowMemory
 from orchestration.models.model import Message
 from orchestration.state import ConversationState
 
+log = logging.getLogger("sottovoce.conversation")
+
 
 class RoomMemory:
-    """Words are everybody's; a tool's call and answer are only for the agent that called it."""
+    """Words are everybody's; a tool's call and answer are only for the agent that called it.
+
+    One agent's memory that fails is its own loss: it is logged, and the others remember all the same.
+    """
 
     def __init__(self) -> None:
         self._words = SlidingWindowMemory()
@@ -22,16 +28,21 @@ class RoomMemory:
         """Remember what was said; `by`: only that agent."""
         if by is None:
             self._words.add(*messages)
-            for memory in self._own.values():
-                memory.add(*messages)
+            for agent in self._own:
+                self._add(agent, messages)
         elif by in self._own:
-            self._own[by].add(*messages)
+            self._add(by, messages)
+
+    def tell(self, agent: Agent, *messages: Message) -> None:
+        """Have only this agent remember what was said."""
+        self.of(agent)
+        self._add(agent.id, messages)
 
     def of(self, agent: Agent) -> MemoryProvider:
         """An agent's memory, made of its pattern with what was said so far."""
         if (memory := self._own.get(agent.id)) is None:
             memory = self._own[agent.id] = agent.memory.fresh() if agent.memory else SlidingWindowMemory()
-            memory.add(*self._words.messages())
+            self._add(agent.id, self._words.messages())
         return memory
 
     def messages(self, agent: Agent, state: ConversationState | None = None) -> Sequence[Message]:
@@ -42,3 +53,9 @@ class RoomMemory:
         """These agents are gone."""
         for id in agents:
             self._own.pop(id, None)
+
+    def _add(self, agent: str, messages: Sequence[Message]) -> None:
+        try:
+            self._own[agent].add(*messages)
+        except Exception:  # somebody's own memory provider
+            log.exception("agent %s does not remember what was said", agent)

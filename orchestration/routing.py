@@ -19,7 +19,7 @@ from orchestration.cancellation import cancelled_here
 from orchestration.event import RoomEvent, known
 from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory, ChannelType
-from orchestration.routing_hook import Installable
+from orchestration.routing_hook import ALWAYS_PROCESS, ROUTED_TO, Installable
 from orchestration.state import ConversationState, agent_or_none, valid_agent, valid_phase
 from voice.clock import now
 
@@ -31,11 +31,6 @@ ALL_PATIENCE = 2.0
 """Seconds that all of them together may take for one event; what is asked after that has to know at once."""
 MAX_RULES = 1_000
 """Most rules of one router: they are looked through for every event that has no agent yet."""
-ROUTED_TO = "_routed_to"
-"""The mark on an event's metadata: the id of the one agent that answers it, or None."""
-ALWAYS_PROCESS = "_always_process"
-"""The mark on an event's metadata: the ids of agents that see it in any case."""
-
 Predicate = Callable[[RoomEvent, Any, ConversationState], bool | Awaitable[bool]]
 """(event, context, state): does the rule match? A plain one must be quick, an async one may take PATIENCE."""
 

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sottovoce.routing")
 
+ROUTED_TO = "_routed_to"
+"""The mark on an event's metadata: the id of the one agent that answers it, or None."""
+ALWAYS_PROCESS = "_always_process"
+"""The mark on an event's metadata: the ids of agents that see it in any case."""
 HELD_BY = "_held_by"
 """The mark on an event's metadata: which agent had the conversation (None: none) when the event was routed."""
 PRIORITY = -100

@@ -26,7 +26,7 @@ from orchestration.room_trouble import RoomClosingError
 from orchestration.state import StateError
 from orchestration.tasks import TaskNews
 from orchestration.text_channel import Binding
-from orchestration.workers.review_loop import round_of
+from orchestration.workers.rounds import round_of
 from voice.channel import Caller, Utterance
 from voice.events import Event, Joined, Left, SpeakingEnded, SpeakingHeard, Turn
 from voice.floor import FloorChanged

@@ -122,6 +122,15 @@ PROGRAMS: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        "semantic_routing",
+        [
+            "My invoices are wrong! -> billing: Invoices are my business.",
+            "The screen stays black. -> support: Have you turned it off and on again?",
+            "I want my money back. -> billing: Invoices are my business.",
+            "Good morning. -> triage: What is it about?",
+        ],
+    ),
+    (
         "human_escalation",
         [
             "you: I want to talk to a person.",

@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from voice.channel import Caller
+from voice.channel import APOLOGY, Caller
 from voice.ear import Ear, EarTimes
 from voice.endpointing import Endpointer, FixedSilence
 from voice.events import DIGITS, Deafness, DigitPressed
-from voice.exchange import APOLOGY, Exchange
+from voice.exchange import Exchange
 from voice.floor import FloorTimes
 from voice.leg import FRAME_BYTES, Frame, Hearing, Leg, LegEvent, Played, Pressed
 from voice.listening import Listening

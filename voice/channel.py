@@ -8,15 +8,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
+from uuid import uuid4
 
 from voice.events import Event, Turn
 from voice.floor import FloorChanged, FloorView
+
+APOLOGY = "Sorry, I could not get that done. Could you ask me again?"
+"""What is said instead of a reply that fails, or does not come in time."""
 
 Text = str | AsyncIterator[str]
 """What can be said: a whole text, or its pieces as a model makes them."""
 
 Listener = Callable[[Event | FloorChanged, float], None]
 """Called in the event loop with an event and the loop time it happened at; must not block or raise."""
+
+
+def random_id(kind: str) -> str:
+    """An id that is new everywhere: "turn-4f0c..."."""
+    return f"{kind}-{uuid4().hex[:12]}"
 
 
 @dataclass(frozen=True, slots=True)

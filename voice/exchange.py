@@ -10,10 +10,9 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
-from uuid import uuid4
 
 from voice.backchannels import is_backchannel, takes_floor
-from voice.channel import Caller, Capabilities, Listener, Text, Utterance
+from voice.channel import APOLOGY, Caller, Capabilities, Listener, Text, Utterance, random_id
 from voice.ear import Ear
 from voice.events import (
     Deafened,
@@ -48,16 +47,10 @@ from voice.watch import Watch
 
 log = logging.getLogger("sottovoce.channel")
 
-APOLOGY = "Sorry, I could not get that done. Could you ask me again?"
 AFTERMATH = 2.0
 """Seconds after a statement of ours in which a mere "okay" only acknowledges it."""
 _TALKS = (Blocker.CALLER_SPEAKING, Blocker.CALLER_PAUSED)
 _HOLDS = (*_TALKS, Blocker.DIGITS)
-
-
-def random_id(kind: str) -> str:
-    """An id that is new everywhere: "turn-4f0c..."."""
-    return f"{kind}-{uuid4().hex[:12]}"
 
 
 class Exchange:

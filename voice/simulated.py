@@ -25,10 +25,10 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from voice.channel import Caller
+from voice.channel import APOLOGY, Caller
 from voice.ear import Ear, EarTimes
 from voice.endpointing import Endpointer, FixedSilence
-from voice.exchange import APOLOGY, Exchange
+from voice.exchange import Exchange
 from voice.floor import FloorTimes
 from voice.leg import RATE, Leg
 from voice.making import Made, Synthesize

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from types import TracebackType
 from typing import Any, Self
 
-from voice.channel import Caller, Capabilities, Listener, Text
+from voice.channel import APOLOGY, Caller, Capabilities, Listener, Text, random_id
 from voice.channel import Utterance as AnyUtterance
 from voice.events import (
     Event,
@@ -26,7 +26,6 @@ from voice.events import (
     Turn,
     TurnEnded,
 )
-from voice.exchange import APOLOGY, random_id
 from voice.floor import FloorAction, FloorTimes, FloorView, ReplyOverdue
 from voice.watch import Watch
 from voice.written_floor import REPLY, WrittenFloor

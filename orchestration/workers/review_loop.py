@@ -13,12 +13,10 @@ from orchestration.engines.engine import TaskResult
 from orchestration.workers.fan_out import different
 from orchestration.workers.handed import to_revise
 from orchestration.workers.reviewer import Review, Reviewer
+from orchestration.workers.rounds import MAX_ITERATIONS
 from orchestration.workers.worker import Context, Worker
 
 log = logging.getLogger("sottovoce.workers")
-
-MAX_ITERATIONS = 20
-"""Most rounds that may be asked for: what is not good by then will not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +90,6 @@ class ReviewLoop:
         for reviewer in reviewers:
             reviews.append(await review(reviewer, reviews))
         return reviews
-
-
-def round_of(part: str) -> int:
-    """The round of a review loop in which this part of a task is done, by its name (`Context.part`); 0: in none."""
-    *_, round_, _id = ("", "", *part.split("/"))
-    return int(round_) if round_.isdecimal() and len(round_) <= len(str(MAX_ITERATIONS)) else 0
 
 
 def told(reviews: Many[Review]) -> str:

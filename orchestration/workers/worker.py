@@ -12,7 +12,6 @@ from typing import Any, Protocol, TypeVar
 from orchestration.agent import Agent, valid_id
 from orchestration.cancellation import cancelled_here
 from orchestration.engines.engine import Steps, Task, TaskResult
-from orchestration.workers.agent_worker import AgentWorker
 
 log = logging.getLogger("sottovoce.workers")
 
@@ -155,6 +154,8 @@ def worker(*, id: str | None = None, role: str = "") -> Callable[[Job], Function
 def as_worker(it: Worker | Agent) -> Worker:
     """An agent becomes a worker; a worker is one. Raises TypeError for anything else, ValueError for a bad id."""
     if isinstance(it, Agent):
+        from orchestration.workers.agent_worker import AgentWorker
+
         return AgentWorker(it)
     if callable(getattr(it, "run", None)) and isinstance(getattr(it, "label", None), str):
         valid_id(getattr(it, "id", None))

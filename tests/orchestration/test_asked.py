@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from orchestration.models.model import Message, Role
 from orchestration.tools import Tool, tool
 from tests.orchestration.models.double import Double, calls
 from tests.orchestration.post import Office, Talks, play, reply
-from voice.exchange import APOLOGY
+from voice.channel import APOLOGY
 
 
 class Makes:
@@ -184,6 +185,7 @@ def test_the_turn_comes_last_whatever_was_said_since() -> None:
         (asked,) = responder.asked
         host = asked.room.agents["host"]
         call = calls("look")
+        asked.event = replace(asked.event, content=TextContent("and?"))
         asked.room.memory.add(
             Message(Role.USER, "and?"),
             Message(Role.ASSISTANT, "boats float."),
@@ -192,5 +194,21 @@ def test_the_turn_comes_last_whatever_was_said_since() -> None:
         )
         texts = [m.text for m in asked.messages(host)]
         assert texts == ["hello", "I am host.", "boats float.", "", "found", "and?"]
+
+    play(script, runtime)
+
+
+@pytest.mark.parametrize("heard", ["and?", "(unclear) and?"])
+def test_another_caller_s_turn_that_came_meanwhile_is_not_what_is_answered(heard: str) -> None:
+    runtime, responder = made(agent("host"), how=lambda asked: asked.reply(asked.agent))
+
+    async def script(office: Office) -> None:
+        await office.reader()
+        await office.write("hello")
+        (asked,) = responder.asked
+        asked.event = replace(asked.event, content=TextContent("and?"))
+        asked.room.memory.add(Message(Role.USER, heard), Message(Role.USER, "me too"))
+        texts = [m.text for m in asked.messages(asked.room.agents["host"])]
+        assert texts == ["hello", "I am host.", "me too", heard]
 
     play(script, runtime)

@@ -41,8 +41,8 @@ from tests.orchestration.broken import (
     says_what_nobody_hears,
 )
 from tests.orchestration.guide.written import Written, written
+from voice.channel import APOLOGY
 from voice.clock import run
-from voice.exchange import APOLOGY
 
 Seat = Callable[[Agent, Callable[[str], Agent]], Orchestration]
 """Puts the agent with the broken model somewhere; the others are made of their ids."""

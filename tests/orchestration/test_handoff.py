@@ -15,12 +15,12 @@ from orchestration.handoff import (
     MAX_DEPTH,
     TIME_LIMIT,
     Handoff,
-    HandoffChain,
     HandoffNote,
     Rejection,
     RejectionCode,
     purposes,
 )
+from orchestration.handoff_chain import HandoffChain
 from orchestration.handoff_request import ChannelEscalation, HandoffRequest
 from orchestration.state import MAX_CONTEXT
 from tests.orchestration.models.double import Double

@@ -52,7 +52,7 @@ from tests.orchestration.relay import (
     state,
     targets,
 )
-from voice.exchange import APOLOGY
+from voice.channel import APOLOGY
 
 PATH = {"from_agent": "sales", "to_agent": "support", "from_phase": "sales", "to_phase": "support"}
 FACTS = {**PATH, **ASK, "channel_escalation": "same"}

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration import ConversationState, HandoffMemoryProvider, HandoffRules, SlidingWindowMemory
-from orchestration.handoff import Handoff, HandoffChain
+from orchestration.handoff import Handoff
+from orchestration.handoff_chain import HandoffChain
 from orchestration.models.model import Message, Role
 from tests.orchestration.test_fence import HOSTILE
 

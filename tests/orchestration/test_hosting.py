@@ -29,8 +29,8 @@ from orchestration.models.model import Message, Role
 from orchestration.session import LINGER, MAX_SENDERS
 from tests.orchestration.models.double import calls
 from tests.orchestration.post import Office, Talks, opened, play, reply, talks
+from voice.channel import APOLOGY
 from voice.clock import now
-from voice.exchange import APOLOGY
 from voice.written_floor import REPLY
 
 SYNC = HookExecution.SYNC

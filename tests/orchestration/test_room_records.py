@@ -30,8 +30,8 @@ from orchestration.session import LINGER
 from orchestration.store import MemoryRoomStore, StaleRoomError, StoreError
 from tests.orchestration.models.double import Double
 from tests.orchestration.post import Reader, reply, talks
+from voice.channel import APOLOGY
 from voice.clock import run
-from voice.exchange import APOLOGY
 from voice.simulated import SimulatedChannel
 from voice.simulated_caller import SimulatedCaller
 

@@ -16,8 +16,8 @@ from orchestration.rooms import AGAIN
 from orchestration.session import GIVE_WAY, LINGER
 from tests.orchestration.models.double import Double, calls
 from tests.orchestration.post import Office, play, reply, talks
+from voice.channel import APOLOGY
 from voice.clock import now
-from voice.exchange import APOLOGY
 from voice.simulated import SimulatedChannel
 from voice.simulated_caller import SimulatedCaller
 

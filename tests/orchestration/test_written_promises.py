@@ -19,7 +19,7 @@ from orchestration.inbound import InboundResult
 from orchestration.models.model import TextDelta
 from orchestration.models.model import ToolCall as Call
 from tests.orchestration.post import Office, Reader, Talks, play
-from voice.exchange import APOLOGY
+from voice.channel import APOLOGY
 from voice.simulated import SimulatedChannel
 
 PEOPLE = ("ann", "bob", "cem")

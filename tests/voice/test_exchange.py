@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from voice import clock
-from voice.channel import Caller, Channel
+from voice.channel import Caller, Channel, random_id
 from voice.ear import Ear, Listen, VoiceOff, VoiceOn
 from voice.endpointing import FixedSilence
 from voice.events import Deafness, DigitPressed, Event, ReplySettled, Turn, TurnEnded
-from voice.exchange import AFTERMATH, Exchange, random_id
+from voice.exchange import AFTERMATH, Exchange
 from voice.floor import Blocker, FloorChanged, FloorTimes
 from voice.leg import RATE
 from voice.making import Made, Synthesize

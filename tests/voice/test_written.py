@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from voice.channel import Caller, Channel, Utterance
+from voice.channel import APOLOGY, Caller, Channel, Utterance
 from voice.clock import now, run
 from voice.events import Event, SpeakingHeard, Turn
-from voice.exchange import APOLOGY
 from voice.floor import Blocker, FloorChanged, FloorState
 from voice.written import WrittenChannel, WrittenUtterance
 from voice.written_floor import REPLY

@@ -9,7 +9,8 @@ import pytest
 
 from orchestration import Agent, HandoffMemoryProvider, HandoffRules, SlidingWindowMemory, Verdict
 from orchestration.fence import tell
-from orchestration.handoff import Handoff, HandoffChain
+from orchestration.handoff import Handoff
+from orchestration.handoff_chain import HandoffChain
 from orchestration.handoff_request import HANDOFF_TOOL
 from orchestration.models.model import Message, Role, TextDelta, ToolCall, ToolSpec
 from orchestration.models.scripted import Intent, Scripted

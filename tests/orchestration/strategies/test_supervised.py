@@ -33,7 +33,7 @@ from orchestration.strategies.supervisor import DELEGATION_MESSAGE
 from orchestration.strategies.work import GOES_ON, WAIT
 from orchestration.workers import AgentWorker, Context, FunctionWorker, Worker
 from tests.orchestration.strategies.office_page import Page, host, model, reads, works
-from voice.exchange import APOLOGY
+from voice.channel import APOLOGY
 
 TASKS = ("task_status", "cancel_task", "recall")
 

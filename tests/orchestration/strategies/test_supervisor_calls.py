@@ -19,8 +19,8 @@ from orchestration.simulation import SimulatedCall, simulate
 from orchestration.workers import FunctionWorker
 from tests.orchestration.strategies.office_page import host, model, works
 from tests.scenarios.scenes import check_manners, said, statuses
+from voice.channel import APOLOGY
 from voice.clock import run
-from voice.exchange import APOLOGY
 
 ON_IT = "On it. Ask me something else meanwhile."
 TIMEOUT = 15.0

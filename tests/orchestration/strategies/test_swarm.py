@@ -28,7 +28,7 @@ from tests.orchestration.relay import (
     state,
     targets,
 )
-from voice.exchange import APOLOGY
+from voice.channel import APOLOGY
 
 
 def test_a_conversation_goes_there_and_back() -> None:

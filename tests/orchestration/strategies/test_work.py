@@ -286,7 +286,7 @@ def test_a_task_may_be_given_its_id_and_is_begun_once() -> None:
             assert task.id == "boats-1"
         assert len(house.runtime.tasks.running("lobby")) == 1
         for wrong in ("", "a\nb", "x" * 65):
-            with pytest.raises(ValueError, match="^id must have"):
+            with pytest.raises(ValueError, match=r"^id must have"):
                 await house.runtime.delegate("lobby", "analyst", "boats", id=wrong)
         await asyncio.sleep(60)
         assert house.read == ["Told: it floats."]
