@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestration import Agent, Runtime
+from orchestration import Agent, Runtime, TextContent
 from orchestration.asked import Asked, answering, current
 from orchestration.models.model import Message, Role
 from orchestration.tools import Tool, tool
