@@ -188,9 +188,9 @@ class Conversation:
         if len(seen) < len(self.room.agents):
             event = event.stamped({SEEN_BY: [agent.id for agent in seen]})
             for agent in seen:
-                self._memorise(Message(Role.USER, text), agent=agent)
+                self.room.memory.tell(agent, Message(Role.USER, text))
         else:
-            self._memorise(Message(Role.USER, text))
+            self.room.memory.add(Message(Role.USER, text))
         self._host.tell(event)
         for agent in seen:
             if agent.id in event.metadata.get(ALWAYS_PROCESS, ()):
@@ -335,7 +335,7 @@ class Conversation:
 
     def _late(self, agent: str, call: ToolCall, result: Message) -> None:
         """The reply was cut off while a tool ran: the agent is to know what it has done all the same."""
-        self._memorise(Message(Role.ASSISTANT, "", (call,)), result, by=agent)
+        self.room.memory.add(Message(Role.ASSISTANT, "", (call,)), result, by=agent)
 
     async def _follow(self, reply: Reply, utterance: Utterance) -> RoomEvent | None:
         asked = reply.asked
@@ -352,14 +352,6 @@ class Conversation:
         reply.end()
         return event
 
-    def _memorise(self, *messages: Message, by: str | None = None, agent: Agent | None = None) -> None:
-        """Remember; `by`: only the agent that used a tool, `agent`: only that one."""
-        try:
-            memory = self.room.memory
-            memory.add(*messages, by=by) if agent is None else memory.of(agent).add(*messages)
-        except Exception:  # somebody's own memory provider
-            log.exception("room %s: what was said is not remembered", self.room.id)
-
     def _begin(self, utterance: Utterance, kind: UtteranceRole, words: Words, deliveries: tuple[str, ...] = ()) -> None:
         """Something is said that is no reply."""
         self._words[utterance.id], words.utterance = words, utterance
@@ -370,12 +362,12 @@ class Conversation:
         """When it is over: the tools it used, then what was heard of it. Returns that, as others are told."""
         await utterance
         for stage in stages:
-            self._memorise(*stage.used, by=stage.agent)
+            self.room.memory.add(*stage.used, by=stage.agent)
         words = self._words.pop(utterance.id)
         heard = words.sent.text if words.sent else utterance.heard.strip()
         if heard:
             cut = "" if utterance.complete else " (cut off here)"
-            self._memorise(Message(Role.ASSISTANT, heard + cut))
+            self.room.memory.add(Message(Role.ASSISTANT, heard + cut))
         event = words.sent or self._told(utterance, words, heard)
         if event:
             self._host.tell(event)

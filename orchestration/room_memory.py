@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from orchestration.agent import Agent
 from orchestration.memory import MemoryProvider, SlidingWindowMemory
@@ -35,8 +36,8 @@ class RoomMemory:
 
     def tell(self, agent: Agent, *messages: Message) -> None:
         """Have only this agent remember what was said."""
-        self.of(agent)
-        self._add(agent.id, messages)
+        with _alone(agent.id):
+            self.of(agent).add(*messages)
 
     def of(self, agent: Agent) -> MemoryProvider:
         """An agent's memory, made of its pattern with what was said so far."""
@@ -49,13 +50,15 @@ class RoomMemory:
         """What the agent's model is shown, oldest first."""
         return self.of(agent).messages(agent.id, state)
 
-    def forget(self, agents: Iterable[str]) -> None:
-        """These agents are gone."""
-        for id in agents:
-            self._own.pop(id, None)
-
     def _add(self, agent: str, messages: Sequence[Message]) -> None:
-        try:
+        with _alone(agent):
             self._own[agent].add(*messages)
-        except Exception:  # somebody's own memory provider
-            log.exception("agent %s does not remember what was said", agent)
+
+
+@contextmanager
+def _alone(agent: str) -> Iterator[None]:
+    """What somebody's own memory raises is logged."""
+    try:
+        yield
+    except Exception:
+        log.exception("what was said is not remembered by agent %s", agent)

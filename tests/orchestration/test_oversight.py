@@ -49,6 +49,13 @@ class Forgetful(SlidingWindowMemory):
         return []
 
 
+class Full(SlidingWindowMemory):
+    """Takes nothing more."""
+
+    def add(self, *messages: Message) -> None:
+        raise OSError("the disk is full")
+
+
 def intervene(message: object = PRICE, id: str = "i1") -> ToolCall:
     return ToolCall(id, "intervene", {"message": message})
 
@@ -153,6 +160,21 @@ def test_one_that_fails_is_logged_and_asked_again(caplog: pytest.LogCaptureFixtu
     aloud(script, swarm)
     assert "boss could not look at" in caplog.text
     assert len(model(boss).asked) == 3
+
+
+def test_one_that_cannot_remember_ends_no_talk(caplog: pytest.LogCaptureFixture) -> None:
+    swarm, boss = watched([intervene()], "ok", talks=agent("sales", "Ten francs."))
+    boss.memory = Full()
+
+    async def script(call: SimulatedCall) -> None:
+        for _ in range(3):
+            await call.say("what does it cost")
+            await call.silence(12)
+        assert heard(call).count("Ten francs.") == 3
+        assert PRICE in heard(call)
+        assert "its talk broke off" not in caplog.text
+
+    aloud(script, swarm)
 
 
 def test_one_that_hangs_is_broken_off(caplog: pytest.LogCaptureFixture) -> None:

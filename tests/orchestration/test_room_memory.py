@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from orchestration import Agent
 from orchestration.memory import SlidingWindowMemory
 from orchestration.models.model import Message, Role
@@ -61,14 +63,21 @@ def test_a_memory_is_asked_for_whom_and_how_far_the_talk_is() -> None:
     assert asked == [("host", state)]
 
 
-def test_agents_that_are_gone_are_forgotten_and_come_back_as_new_ones() -> None:
+def test_one_that_fails_is_its_own_loss(caplog: pytest.LogCaptureFixture) -> None:
+    class Full(SlidingWindowMemory):
+        def add(self, *messages: Message) -> None:
+            raise OSError("the disk is full")
+
+    broken = Agent("broken", model=Double([["x"]]), memory=Full())
     memory = RoomMemory()
-    before = memory.of(HOST)
+    for agent in (broken, HOST):
+        assert memory.messages(agent) == []
     memory.add(user("one"))
-    memory.add(Message(Role.TOOL, "boats", call="c"), by="host")
-    memory.forget(["host", "nobody"])
-    assert memory.of(HOST) is not before
-    assert memory.messages(HOST) == [user("one")]
+    memory.tell(broken, user("two"))
+    memory.tell(HOST, user("three"))
+    assert memory.messages(HOST) == [user("one"), user("three")]
+    assert memory.messages(broken) == []
+    assert caplog.text.count("what was said is not remembered by agent broken") == 3
 
 
 def test_it_does_not_grow_with_the_talk() -> None:
