@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 MAX_EXAMPLES = 1_000
 """Most examples of one router; all of them are looked at for every event that has no agent yet."""
-MAX_EXAMPLE = 500
-"""Most characters of an example: it is a sentence."""
+MAX_EXAMPLE = 300
+"""Most characters of an example: it is a sentence, and all of it is looked at."""
 LEXICAL = 0.4
 """The threshold without `embed`, chosen on 28 sentences and 3 agents with 24 examples: of 18 for one of the agents 17
 reach it and one another, and 2 of 10 that are for nobody reach somebody (tests/orchestration/test_routing_semantic.py).

@@ -289,7 +289,7 @@ def test_a_cascade_goes_on_where_it_is_not_sure() -> None:
         ({"routes": {"a": {"hello"}}}, r"routes\['a'\]: {'hello'} is no list"),
         ({"routes": {"a": [5]}}, r"routes\['a'\]: 5 is no sentence"),
         ({"routes": {"a": [" ?"]}}, r"routes\['a'\]: ' \?' is no sentence"),
-        ({"routes": {"a": ["x" * (MAX_EXAMPLE + 1)]}}, r"routes\['a'\]: 'xxx.* has more than 500 characters"),
+        ({"routes": {"a": ["x" * (MAX_EXAMPLE + 1)]}}, r"routes\['a'\]: 'xxx.* has more than 300 characters"),
         ({"routes": {"a": ["x"] * (MAX_EXAMPLES + 1)}}, "routes: there are more than 1000 examples"),
         ({"routes": {f"a{n}": ["x"] for n in range(MAX_AGENTS + 1)}}, "routes: 101 agents are too many"),
         ({"embed": "model"}, "embed: 'model' is no function"),
