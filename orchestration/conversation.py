@@ -365,11 +365,9 @@ class Conversation:
             self.room.memory.add(*stage.used, by=stage.agent)
         words = self._words.pop(utterance.id)
         heard = words.sent.text if words.sent else utterance.heard.strip()
-        if heard:
+        if event := words.sent or self._told(utterance, words, heard):
             cut = "" if utterance.complete else " (cut off here)"
             self.room.memory.add(Message(Role.ASSISTANT, heard + cut))
-        event = words.sent or self._told(utterance, words, heard)
-        if event:
             self._host.tell(event)
         return event
 

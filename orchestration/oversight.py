@@ -20,6 +20,7 @@ from orchestration.event import RoomEvent
 from orchestration.handoff_chain import HandoffChain
 from orchestration.models.model import Message, Role, ToolCall, ToolSpec
 from orchestration.room import Room
+from orchestration.room_trouble import RoomError
 from orchestration.routing_hook import ROUTED_TO
 from orchestration.status.entry import StatusLevel
 from orchestration.tools import Tool
@@ -133,7 +134,7 @@ class Oversight:
                     speak_as=SpeakAs.VERBATIM,
                     metadata=facts,
                 )
-            except (ValueError, LedgerError) as error:
+            except (ValueError, RoomError, LedgerError) as error:
                 log.warning("room %s: %s cannot intervene: %s", self._room.id, agent.id, error)
                 return f"error: {error}" if isinstance(error, ValueError) else "error: it cannot be said now"
             self._runtime.status_bus.post(
