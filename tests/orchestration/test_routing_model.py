@@ -347,6 +347,8 @@ def test_what_it_is_shown_does_not_grow_with_the_conversation() -> None:
         assert len(lines) == RECENT + 1
         assert max(map(len, lines)) < MAX_EARLIER + 20
         assert "secret" not in shown(model)
+        await router.route(event(), ConversationState(), agents={"sales"}, context=context)
+        assert "question" not in shown(model)  # who is not in the room remembers nothing of it
         await quiet.route(event(), ConversationState(), agents=room.agents, context=context)
         assert "question" not in shown(model)
 
