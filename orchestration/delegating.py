@@ -14,9 +14,9 @@ from orchestration.content import made_speakable, readable
 from orchestration.engines.engine import Task
 from orchestration.event import RoomEvent
 from orchestration.hooks import HookTrigger
-from orchestration.identity import valid_name
+from orchestration.identity import valid_name, valid_names
 from orchestration.inbound import ChannelCategory, ChannelType, TextContent
-from orchestration.parts import Parts, listed
+from orchestration.parts import Parts
 from orchestration.status.bus import StatusBus
 from orchestration.status.task_news import told
 from orchestration.tasks import TaskNews
@@ -52,7 +52,8 @@ class Delegating(Parts):
         """
         name = self.reachable(room_id)
         self.tasks.check(worker, name)
-        shared = [valid_name(each, "share_channels") for each in listed("share_channels", share_channels)]
+        shared = valid_names(share_channels, "share_channels")
+        caller = None if caller is None else valid_name(caller, "caller")
         chosen = self.delivery_of(name) if strategy is None else resolve(strategy)
         id = uuid4().hex if id is None else valid_name(id, "id")
         facts = {"worker": worker, "caller": caller}

@@ -7,6 +7,7 @@ import hmac
 import secrets
 import sqlite3
 import unicodedata
+from collections.abc import Sequence
 from typing import Protocol
 
 from delivery.database import NOW, Database
@@ -53,6 +54,15 @@ def valid_name(value: object, field: str = "name") -> str:
     if not name.isprintable():
         raise ValueError(f"{field} must have printable characters only: letters, digits, spaces, punctuation")
     return name
+
+
+def valid_names(values: object, field: str) -> tuple[str, ...]:
+    """`values` as a list of names. Raises TypeError when it is none, ValueError when one of them is no name."""
+    if isinstance(values, str):
+        raise TypeError(f"{field}: {values!r:.60} is one name; give a list of names")
+    if not isinstance(values, Sequence):
+        raise TypeError(f"{field}: {values!r:.60} is no list; give a list of names")
+    return tuple(valid_name(value, field) for value in values)
 
 
 class Identities(Protocol):

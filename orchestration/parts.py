@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from delivery.ledger import Ledger, OnInterrupt, SpeakAs, Status
@@ -57,10 +57,3 @@ def one_of(kind: type[E], field: str, value: E | str) -> E:
     except ValueError:
         names = ", ".join(repr(each.value) for each in kind)
         raise ValueError(f"{field}: {value!r} is not known; use {names}") from None
-
-
-def listed(field: str, values: Sequence[str]) -> Sequence[str]:
-    """Raises TypeError when it is one text and no list."""
-    if isinstance(values, str):
-        raise TypeError(f"{field}: {values!r:.60} is one name; give a list of names")
-    return values

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from delivery.ledger import ConflictError, Delivery, Ledger, LedgerError, SpeakAs
+from delivery.record import written
 from orchestration.content import MAX_CONTENT, made_speakable
 from orchestration.engines.engine import Task, TaskResult
 from orchestration.engines.written import written_result
@@ -107,6 +108,14 @@ def result_delivery(task: Task, label: str, result: TaskResult) -> Delivery:
         fold=how.get("fold", True),
         metadata={**facts(result.data), "worker": task.worker, "input": task.input[:MAX_NOTE], "label": label},
     )
+
+
+def check_tellable(task: Task) -> None:
+    """Raises ValueError naming the field for a task whose result no ledger would take: its work would be lost."""
+    try:
+        written(result_delivery(task, task.worker, TaskResult("")))
+    except ValueError as error:
+        raise ValueError(f"task {task.id!r:.80}: its result could not be delivered: {error}") from None
 
 
 async def deliver(ledger: Ledger, task: Task, label: str, result: TaskResult) -> None:

@@ -12,7 +12,7 @@ from delivery.ledger import Ledger, SpeakAs
 from delivery.strategies import Strategy
 from orchestration.engines.engine import EngineError, Steps, Task, TaskEngine, TaskResult, TaskStatus
 from orchestration.progress import Progress
-from orchestration.results import LEDGER_RETRY, MAX_NOTE, deliver, delivery_of, keepable
+from orchestration.results import LEDGER_RETRY, MAX_NOTE, check_tellable, deliver, delivery_of, keepable
 from orchestration.slots import Slots
 from orchestration.staff import Staff
 from orchestration.standing import Running, Standing, TaskNews
@@ -126,7 +126,6 @@ class Tasks:
         EngineError when the engine cannot begin it.
         """
         self.check(worker, room)
-        shared = _ids("share_channels", share_channels)
         how = {"strategy": strategy.written(), "max_wait": strategy.max_wait, "speak_as": speak_as, "fold": fold}
         task = Task(
             id=uuid4().hex if id is None else id,
@@ -138,19 +137,22 @@ class Tasks:
             metadata={
                 **(metadata or {}),
                 "deliver": how,
-                "share_channels": shared,
+                "share_channels": list(share_channels),
                 "room_worker": self._staff.find(worker, room, own=True) is not None,
             },
         )
+        check_tellable(task)
         known = task.id in self._running
         running = self._note(task)
         try:
             begun = await self._engine.start(task)
         except Exception as error:
-            self._over(running, TaskStatus.FAILED, TaskResult("", error=str(error)))
+            if not known:  # else it is the first one's end that counts
+                self._over(running, TaskStatus.FAILED, TaskResult("", error=str(error)))
             raise
         if not begun and not known:
             self._forget(running)
+            running.done.cancel()
         return task
 
     async def result(self, id: str, within: float | None) -> TaskResult | None:
@@ -342,15 +344,6 @@ class Tasks:
 def _of_room(task: Task) -> bool:
     """Whether it was given to one of the room's own workers. After a restart these may come later than the others."""
     return bool(task.metadata.get("room_worker"))
-
-
-def _ids(field: str, value: Sequence[str]) -> list[str]:
-    """Raises ValueError naming the field for what is no list of ids."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ValueError(f"{field}: {value!r:.100} is no list; give a list of channels' ids")
-    if wrong := [each for each in value if not isinstance(each, str) or not each]:
-        raise ValueError(f"{field}: {wrong[0]!r:.100} is no channel's id")
-    return list(value)
 
 
 __all__ = [

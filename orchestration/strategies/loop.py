@@ -10,8 +10,7 @@ from orchestration.agent import Agent
 from orchestration.content import readable
 from orchestration.engines.engine import TaskResult
 from orchestration.hooks import HookTrigger
-from orchestration.identity import valid_name
-from orchestration.parts import listed
+from orchestration.identity import valid_names
 from orchestration.strategies.loop_records import LoopRecords
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.strategies.reviewed import Reviewed
@@ -80,7 +79,7 @@ class Loop(Orchestration):
         self.host = host
         self.async_delivery = async_delivery
         self.delegation_message = delegation_message and readable(delegation_message, "delegation_message")
-        self.share_channels = tuple(valid_name(id, "share_channels") for id in listed("share_channels", share_channels))
+        self.share_channels = valid_names(share_channels, "share_channels")
         names = [producer.label, *(judge.label for judge in judges)]
         self.work = ReviewedWork(
             ReviewLoop(

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from orchestration.agent import Agent
 from orchestration.content import readable
-from orchestration.identity import valid_name
-from orchestration.parts import listed
+from orchestration.identity import valid_names
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.strategies.shared import Shared
 from orchestration.strategies.supervised import REFINE, Plan, Supervised
@@ -78,7 +77,7 @@ class Supervisor(Orchestration):
             raise TypeError(f"supervisor: {supervisor!r} is no Agent")
         self.supervisor = supervisor
         self.delegation_message = "" if delegation_message == "" else readable(delegation_message, "delegation_message")
-        self.share_channels = tuple(valid_name(id, "share_channels") for id in _ids(share_channels))
+        self.share_channels = valid_names(() if share_channels is None else share_channels, "share_channels")
         for field, value in (("auto_delegate", auto_delegate), ("refine_task", refine_task)):
             _choice(field, value, (True, False))
         for field, choice in (("async_delivery", async_delivery), ("wait_for_result", wait_for_result)):
@@ -141,14 +140,6 @@ def _together(id: str, team: Sequence[Worker], strategy: object) -> Worker | Non
             return None
         case _:
             raise ValueError(f"strategy: {strategy!r} is not known; use 'parallel', 'sequential' or None")
-
-
-def _ids(share_channels: Sequence[str] | None) -> Sequence[str]:
-    """Raises TypeError when it is no list."""
-    ids = () if share_channels is None else listed("share_channels", share_channels)
-    if not isinstance(ids, Sequence):
-        raise TypeError(f"share_channels: {ids!r:.60} is no list; give a list of channels' ids")
-    return ids
 
 
 def _choice(field: str, value: object, choices: tuple[bool | None, ...]) -> None:

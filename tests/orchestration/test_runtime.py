@@ -484,6 +484,29 @@ def test_a_room_is_made_by_one_while_others_wait_and_other_rooms_do_not() -> Non
     play(script, made(orchestration=Slow()))
 
 
+@pytest.mark.parametrize(
+    ("bad", "error", "fault"),
+    [
+        ({"caller": ""}, ValueError, "caller must have 1 to 64 characters"),
+        ({"caller": 5}, ValueError, "caller must be text"),
+        ({"caller": "x" * 300}, ValueError, "caller must have 1 to 64 characters"),
+        ({"share_channels": "screen"}, TypeError, "share_channels: 'screen' is one name"),
+        ({"share_channels": 5}, TypeError, "share_channels: 5 is no list"),
+        ({"share_channels": [""]}, ValueError, "share_channels must have"),
+        ({"timeout": -1}, ValueError, "timeout of task .* must be seconds above 0"),
+    ],
+)
+def test_work_that_could_not_be_told_of_is_refused_at_once(
+    bad: dict[str, Any], error: type[Exception], fault: str
+) -> None:
+    async def script(runtime: Runtime) -> None:
+        with pytest.raises(error, match=fault):
+            await runtime.delegate("lobby", "analyst", "boats", **bad)
+        assert runtime.tasks.running("lobby") == []
+
+    play(script, made())
+
+
 def test_so_many_tasks_run_at_once_and_the_others_wait_their_turn() -> None:
     begun: list[tuple[float, str]] = []
 

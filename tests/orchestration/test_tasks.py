@@ -653,6 +653,28 @@ def test_a_result_on_its_way_into_the_ledger_is_not_cancelled() -> None:
     play(script, works())
 
 
+def test_starting_it_again_in_vain_leaves_the_task_as_it_was() -> None:
+    async def script(office: Office) -> None:
+        task = await office.start(id="boats")
+        with pytest.raises(ValueError, match="timeout of task 'boats' must be seconds above 0"):
+            await office.start(id="boats", timeout=-1)
+        assert office.statuses() == [RUNNING]
+        assert (await office.told(task)).delivery.content == "Boats float."
+        assert office.statuses() == [RUNNING, DONE]
+
+    play(script, works())
+
+
+@pytest.mark.parametrize("bad", [{"caller": ""}, {"caller": "x" * 300}, {"caller": 5}, {"id": ""}])
+def test_work_that_nobody_could_be_told_of_is_not_begun(bad: dict[str, Any]) -> None:
+    async def script(office: Office) -> None:
+        with pytest.raises(ValueError, match=r"could not be delivered: (to|task) must"):
+            await office.start(**bad)
+        assert office.news == []
+
+    play(script, works())
+
+
 def test_cancelling_that_fails_leaves_the_task_as_it_was() -> None:
     class Stubborn(MemoryEngine):
         async def cancel(self, id: str) -> bool:
@@ -736,10 +758,10 @@ async def no_workers(office: Office) -> None:
         await office.start()
 
 
-@pytest.mark.parametrize("bad", [{"timeout": 0}, {"timeout": float("nan")}, {"metadata": {"x": object()}}, {"id": ""}])
+@pytest.mark.parametrize("bad", [{"timeout": 0}, {"timeout": float("nan")}, {"metadata": {"x": object()}}])
 def test_a_task_that_cannot_be_kept_is_not_begun(bad: dict[str, Any]) -> None:
     async def script(office: Office) -> None:
-        with pytest.raises(ValueError, match=r"timeout|JSON|id"):
+        with pytest.raises(ValueError, match=r"timeout|JSON"):
             await office.start(**bad)
         assert office.tasks.running("lobby") == []
         assert office.statuses() == [RUNNING, FAILED]

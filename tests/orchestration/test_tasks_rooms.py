@@ -179,13 +179,3 @@ def test_nobody_needs_to_look_on() -> None:
         assert (await office.told(await office.start())).delivery.content == "Boats float."
 
     play(script, Window().worker())
-
-
-@pytest.mark.parametrize("bad", ["screen", 5, [1], [""], None])
-def test_channels_that_are_none_are_refused_by_name(bad: Any) -> None:
-    async def script(office: Office) -> None:
-        with pytest.raises(ValueError, match="share_channels: "):
-            await office.start(share_channels=bad)
-        assert office.news == []
-
-    play(script, works())

@@ -92,6 +92,7 @@ async def job(input: str, context: Context) -> str:
         ({"reviewer": job, "host": talker("writer")}, ValueError, "host: 'writer' makes or reviews the work"),
         ({"reviewer": job, "host": talker("job")}, ValueError, "host: 'job' makes or reviews the work"),
         ({"reviewer": job, "share_channels": "ws"}, TypeError, "share_channels: 'ws' is one name; give a list"),
+        ({"reviewer": job, "share_channels": 5}, TypeError, "share_channels: 5 is no list; give a list"),
         ({"reviewer": job, "delivery_strategy": "queued"}, TypeError, "'delivery_strategy'; it is called 'delivery'"),
         ({"reviewer": job, "producer": writer()}, TypeError, r"Loop got an unknown argument 'producer'$"),
         ({"reviewer": job, "agent": job}, TypeError, "agent: FunctionWorker.* is no Agent"),
