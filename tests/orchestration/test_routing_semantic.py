@@ -207,6 +207,25 @@ def test_prepared_beforehand_no_caller_waits_for_the_examples() -> None:
     run(SemanticRouter(AXES).prepare())
 
 
+def test_while_it_is_being_prepared_only_the_first_caller_waits() -> None:
+    router = SemanticRouter(AXES, Space(30.0), default_agent_id="triage")
+
+    async def asked() -> tuple[str | None, float]:
+        began = now()
+        route = await router.route(event(content=TextContent("buy")), ConversationState(), agents=TEAM)
+        assert route is not None
+        return route.agent_id, now() - began
+
+    async def main() -> None:
+        preparing = asyncio.ensure_future(router.prepare())
+        await asyncio.sleep(1)
+        assert [await asked(), await asked()] == [("triage", 2.0), ("triage", 0.0)]
+        await preparing
+        assert await asked() == ("sales", 0.0)
+
+    run(main())
+
+
 def test_an_embedding_that_fails_costs_the_default_and_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     space = Space(OSError("no network"))
     router = SemanticRouter(AXES, space, default_agent_id="triage")
