@@ -187,6 +187,7 @@ __all__ = [
 
 _ELSEWHERE = {
     "AIChannel": "Agent",
+    "RealtimeVoiceChannel": "runtime.join, which needs no channel,",
     "RoomKit": "Runtime",
     "WebSocketChannel": "TextChannel",
     "MockAIProvider": "orchestration.models.Prepared",

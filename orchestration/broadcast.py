@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,8 @@ class Broadcast:
             return False
         try:
             async with asyncio.timeout(PATIENCE), binding.line:
-                await send(event)
+                if inspect.isawaitable(sent := send(event)):
+                    await sent
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and cancelled_here():
                 raise

@@ -106,6 +106,26 @@ class _Registered:
     hook: Hook = field(compare=False)
 
 
+def known_hook(trigger: HookTrigger, execution: HookExecution, priority: int) -> tuple[HookTrigger, HookExecution]:
+    """Both, also where their values were given. Raises ValueError and TypeError naming the field that is wrong."""
+    if not isinstance(priority, int):
+        raise TypeError(f"priority: {priority!r:.60} is no whole number; low ones come first")
+    return _known(HookTrigger, "trigger", trigger), _known(HookExecution, "execution", execution)
+
+
+def _takes_two(hook: Hook) -> bool:
+    """Whether it can be called with an event and a context, as far as it says."""
+    try:
+        signature = inspect.signature(hook)
+    except ValueError:  # a function of C may say nothing
+        return True
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        return False
+    return True
+
+
 class Hooks:
     """A runtime's hooks: those of all rooms, and those of one."""
 
@@ -119,11 +139,12 @@ class Hooks:
     ) -> None:
         """Register a hook, for one room or (None) for all.
 
-        Raises ValueError for an unknown trigger or execution, TypeError for what is no function.
+        Raises ValueError for an unknown trigger or execution, TypeError for a priority that is no whole number and for
+        what is no function of an event and a context.
         """
-        trigger, execution = _known(HookTrigger, "trigger", trigger), _known(HookExecution, "execution", execution)
-        if not callable(hook):
-            raise TypeError(f"hook: {hook!r} is no function; give one of (event, context)")
+        trigger, execution = known_hook(trigger, execution, priority)
+        if not callable(hook) or not _takes_two(hook):
+            raise TypeError(f"hook: {hook!r:.200} is no function of two; give one of (event, context)")
         hooks = self._everywhere.setdefault(trigger, []) if not room else self._here.setdefault((trigger, room), [])
         insort(hooks, _Registered(priority, next(self._places), execution, hook))
 

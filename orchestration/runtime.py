@@ -18,7 +18,7 @@ from orchestration.content import MAX_CONTENT, speakable
 from orchestration.delegating import Delegating
 from orchestration.delivering import Delivering
 from orchestration.engines.engine import TaskEngine
-from orchestration.hooks import Hook, HookContext, HookEvent, HookExecution, Hooks, HookTrigger
+from orchestration.hooks import Hook, HookContext, HookEvent, HookExecution, Hooks, HookTrigger, known_hook
 from orchestration.hosting import Hosting
 from orchestration.identity import Identities, valid_name
 from orchestration.janitor import KEEP, Janitor, kept
@@ -86,6 +86,8 @@ class Runtime(Hosting, Delivering, Delegating):
             raise TypeError(f"Runtime got an unknown argument {name!r}{hint}")
         if isinstance(rooms, str):
             raise TypeError(f"rooms: {rooms!r} is one name; give a list of names")
+        if not isinstance(state, str | Path | None):
+            raise TypeError(f"state: {state!r:.60} is no place; give a directory, a postgresql:// URL, or None")
         self.orchestration = known_orchestration(orchestration)
         self.delivery = WaitForIdle() if delivery is None else resolve(delivery)
         self.fold = fold
@@ -248,7 +250,11 @@ class Runtime(Hosting, Delivering, Delegating):
         priority: int = 0,
         room_id: str | None = None,
     ) -> Callable[[Hook], Hook]:
-        """Decorator: call this function `(event, context)` at that moment, in one room (until it is closed) or all."""
+        """Decorator: call this function `(event, context)` at that moment, in one room (until it is closed) or all.
+
+        Raises ValueError and TypeError naming the argument that is wrong.
+        """
+        trigger, execution = known_hook(trigger, execution, priority)
         room = None if room_id is None else valid_name(room_id, "room_id")
 
         def register(hook: Hook) -> Hook:

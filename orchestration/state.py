@@ -208,7 +208,7 @@ def set_conversation_state(room: Room, state: ConversationState) -> Room:
 
 def with_conversation_state(metadata: Mapping[str, Any], state: ConversationState) -> Mapping[str, Any]:
     """A copy of a room's metadata with this state."""
-    return {**metadata, KEY: _Stored(state)}
+    return ReadOnly({**metadata, KEY: _Stored(state)})
 
 
 def valid_phase(phase: object, field: str = "phase") -> str:

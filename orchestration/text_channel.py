@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,9 @@ from orchestration.event import RoomEvent, known
 from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory, ChannelType
 
-Send = Callable[[RoomEvent], Awaitable[object]]
-"""Hands an event to whoever is at the other end; returns when they have it, raises when they do not get it."""
+Send = Callable[[RoomEvent], object]
+"""Hands an event to whoever is at the other end, plain or async; returns when they have it, raises when they do not get
+it. A plain one holds everybody up while it runs."""
 _GROUPS = ("all", "none", *(str(each) for each in (ChannelCategory.TRANSPORT, ChannelCategory.INTELLIGENCE)))
 
 
@@ -32,7 +33,7 @@ class TextChannel:
         object.__setattr__(self, "id", valid_name(self.id, "id"))
         object.__setattr__(self, "type", known(ChannelType, "type", self.type))
         if self.send is not None and not callable(self.send):
-            raise ValueError(f"send: {self.send!r:.60} is no function; give an async one of (event)")
+            raise ValueError(f"send: {self.send!r:.60} is no function; give one of (event), plain or async")
 
 
 @dataclass(frozen=True, slots=True)

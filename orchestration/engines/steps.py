@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -47,7 +48,7 @@ class RecordedSteps:
         """Run `work`, or return the value it gave before the crash.
 
         The value is what JSON makes of it, the first time too, so that both runs see the same. Raises ValueError when
-        it is not JSON, or when a step of this name is running.
+        it is not JSON, or when a step of this name is running, TypeError when `work` gives nothing to await.
         """
         if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME:
             raise ValueError(f"name of a step must be 1 to {MAX_NAME} characters, not {name!r:.100}")
@@ -61,7 +62,12 @@ class RecordedSteps:
         self._running.add(name)
         try:
             await self._check()
-            value = as_json(await work(), f"the value of step {name!r}")
+            under_way: object = work()
+            if not inspect.isawaitable(under_way):
+                kind = type(under_way).__name__
+                shown = name.removeprefix(":")  # before it is the part, if it is one of many
+                raise TypeError(f"work of step {shown!r}: it gave {kind}, nothing to await; give a coroutine function")
+            value = as_json(await under_way, f"the value of step {name!r}")
             await self._record(key, copy.deepcopy(value))
         finally:
             self._running.discard(name)

@@ -7,7 +7,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Never, Protocol, TypeVar
 
 from orchestration.agent import Agent, valid_id
 from orchestration.cancellation import cancelled_here
@@ -136,11 +136,14 @@ class FunctionWorker:
         return result if isinstance(result, TaskResult) else TaskResult("" if result is None else result)
 
 
-def worker(*, id: str | None = None, role: str = "") -> Callable[[Job], FunctionWorker]:
+def worker(*bare: Never, id: str | None = None, role: str = "") -> Callable[[Job], FunctionWorker]:
     """Decorator: make a worker of a coroutine function. `role` is what people call it.
 
-    Raises ValueError for a bad id (default: the function's name), TypeError when it is no coroutine function.
+    Raises ValueError for a bad id (default: the function's name), TypeError when it is no coroutine function, and
+    when the brackets are missing.
     """
+    if bare:
+        raise TypeError("worker takes its arguments by name; write @worker(), with brackets, or @worker(role=...)")
 
     def make(job: Job) -> FunctionWorker:
         name = valid_id(id or getattr(job, "__name__", ""))

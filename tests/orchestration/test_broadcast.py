@@ -8,7 +8,16 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from delivery.desk import Refuse
-from orchestration import ChannelCategory, ChannelType, HookContext, HookExecution, HookTrigger, Runtime, TextContent
+from orchestration import (
+    ChannelCategory,
+    ChannelType,
+    HookContext,
+    HookExecution,
+    HookTrigger,
+    Runtime,
+    TextChannel,
+    TextContent,
+)
 from orchestration.broadcast import GRACE, PATIENCE, Undelivered
 from orchestration.event import RoomEvent
 from orchestration.room import Room
@@ -90,6 +99,17 @@ def test_when_nobody_took_it_that_is_said() -> None:
         assert now() == PATIENCE
 
     told(script)
+
+
+def test_a_plain_function_takes_it_too() -> None:
+    taken: list[str] = []
+
+    async def script(office: Office) -> None:
+        await office.runtime.attach_channel("lobby", TextChannel("log", send=lambda event: taken.append(event.text)))
+        await office.runtime.broadcast.send(office.runtime.room("lobby"), event())
+
+    play(script, Runtime(state=None))
+    assert taken == ["hello"]
 
 
 def test_in_a_room_in_which_nobody_reads_nothing_is_missed() -> None:

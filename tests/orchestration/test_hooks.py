@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from delivery.desk import Refuse
-from orchestration import ChannelCategory, ChannelType, RoomEvent, TextContent
+from orchestration import ChannelCategory, ChannelType, RoomEvent, Runtime, TextContent
 from orchestration.hooks import PATIENCE, Hook, HookContext, HookEvent, HookExecution, Hooks, HookTrigger
 from voice.clock import now, run
 
@@ -176,12 +176,25 @@ def test_a_hook_added_by_a_hook_is_called_the_next_time() -> None:
     [
         (("on_tuesday", SYNC, 0, add("x")), ValueError, "trigger: 'on_tuesday' is not known; use 'before_deliver', "),
         ((EVENT.trigger, "later", 0, add("x")), ValueError, "execution: 'later' is not known; use 'sync', 'async'"),
+        ((EVENT.trigger, SYNC, "first", add("x")), TypeError, "priority: 'first' is no whole number"),
         ((EVENT.trigger, SYNC, 0, "a name"), TypeError, "hook: 'a name' is no function"),
+        (
+            (EVENT.trigger, SYNC, 0, lambda event: None),
+            TypeError,
+            r"no function of two; give one of \(event, context\)",
+        ),
     ],
 )
 def test_a_wrong_registration_is_refused(given: Any, error: type[Exception], fault: str) -> None:
     with pytest.raises(error, match=fault):
         Hooks().add(*given)
+
+
+def test_a_decorator_without_its_trigger_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match=r"trigger: <function .* is not known; use 'before_deliver', "):
+
+        @Runtime(state=None).hook  # type: ignore[arg-type]
+        def never_called(event: HookEvent, context: HookContext) -> None: ...
 
 
 def test_triggers_and_executions_may_be_given_by_name() -> None:

@@ -79,6 +79,7 @@ def play(script: Callable[[Runtime], Awaitable[object]], runtime: Runtime | None
         ({"colour": "red"}, TypeError, r"Runtime got an unknown argument 'colour'$"),
         ({"delivery": "now"}, ValueError, "strategy: 'now' is not known; known are immediate, "),
         ({"delivery": 3}, ValueError, "strategy: 3 is neither a Strategy nor the name of one"),
+        ({"state": 5}, TypeError, "state: 5 is no place; give a directory, a postgresql:// URL, or None"),
         ({"rooms": "lobby"}, TypeError, "rooms: 'lobby' is one name; give a list of names"),
         (
             {"address": "voice.example.org"},

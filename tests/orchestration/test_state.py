@@ -159,6 +159,8 @@ def test_what_is_stored_can_be_copied_and_is_not_to_be_changed() -> None:
         assert get_conversation_state(room(**twin)) == ConversationState(phase="review", context={"a": [1]})
     with pytest.raises(TypeError, match="read-only"):
         kept.metadata[KEY]["phase"] = "handling"
+    with pytest.raises(TypeError, match="read-only"):
+        kept.metadata["tier"] = "gold"  # type: ignore[index]
 
 
 def test_a_look_at_it_does_not_read_it_anew() -> None:

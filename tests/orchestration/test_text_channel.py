@@ -31,7 +31,7 @@ def test_a_channel_is_what_it_was_given() -> None:
         ({"id": ""}, "id must have 1 to 64 characters"),
         ({"id": 7}, "id must be text"),
         ({"type": "pigeon"}, "type: 'pigeon' is not known; use 'voice'"),
-        ({"send": "me"}, r"send: 'me' is no function; give an async one of \(event\)"),
+        ({"send": "me"}, r"send: 'me' is no function; give one of \(event\), plain or async"),
     ],
 )
 def test_a_channel_that_cannot_be_is_refused(wrong: dict[str, Any], said: str) -> None:

@@ -145,6 +145,15 @@ def test_a_finished_step_is_not_repeated_when_the_task_is_resumed() -> None:
     assert done == ["paid"]
 
 
+def test_a_step_whose_work_is_nothing_to_await_says_so() -> None:
+    @worker()
+    async def reader(topic: str, context: Context) -> str:
+        return await context.step("read", lambda: topic)  # type: ignore[arg-type, return-value]
+
+    error = "TypeError: work of step 'read': it gave str, nothing to await; give a coroutine function"
+    assert Bench().run(reader).error == error
+
+
 def test_the_steps_of_parts_are_kept_apart_whatever_they_are_called() -> None:
     @worker()
     async def inner(topic: str, context: Context) -> str:
@@ -217,6 +226,12 @@ def test_what_is_no_coroutine_function_is_refused() -> None:
 
         @worker()  # type: ignore[arg-type]
         def plain(topic: str, context: Context) -> str:
+            return topic
+
+    with pytest.raises(TypeError, match=r"write @worker\(\), with brackets"):
+
+        @worker  # type: ignore[arg-type]
+        async def bare(topic: str, context: Context) -> str:
             return topic
 
     with pytest.raises(ValueError, match="'<lambda>' is no id"):
