@@ -54,13 +54,13 @@ class RuntimeGate:
                 raise Refused("elsewhere", "this room is open on another server; try again later") from None
             raise Moved(elsewhere.address, await self._claim(room, name, token)) from None
         token = await self._claim(room, name, token)
-        session.panel.caller(name, name)
+        session.shown.panel.caller(name, name)
 
         async def serve(leg: Leg) -> None:
             await runtime.join(room, leg)
 
         def snapshot() -> Mapping[str, Any]:
-            return (runtime.session(room) or session).panel.snapshot(now())
+            return (runtime.session(room) or session).shown.panel.snapshot(now())
 
         return Admission(Caller(name, name), token, serve, snapshot)
 

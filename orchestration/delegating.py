@@ -75,7 +75,7 @@ class Delegating(Parts):
     def _announce(self, news: TaskNews) -> None:
         """A task got on: tell the room's session, the status bus and, at its end, the hooks."""
         if session := self._rooms.session(news.task.room):
-            session.show_task(news)
+            session.shown.task(news)
         if not news.part and news.status.terminal:
             self.beside(self._completed(news))
         self._status.post(**told(news))

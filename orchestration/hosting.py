@@ -137,7 +137,7 @@ class Hosting(Parts):
                     self._rooms.unbind(room, binding.id)
                 raise
             if room.channels.get(binding.id) is binding:
-                session.read_by(binding)
+                session.readers.come(binding)
         return binding
 
     async def detach_channel(self, room_id: str, channel_id: str) -> None:

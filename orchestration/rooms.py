@@ -225,7 +225,7 @@ class Rooms:
             raise ValueError(f"channel: there is no {channel_id!r} in room {room.id!r}")
         self._unbind(room, channel_id)
         if session := self._sessions.get(room.id):
-            session.not_read_by(channel_id)
+            session.readers.gone(channel_id)
         room.senders = {sender: by for sender, by in room.senders.items() if by != channel_id}
 
     def _unbind(self, room: Room, channel_id: str) -> None:

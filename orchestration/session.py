@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +20,14 @@ from orchestration.hooks import HookTrigger
 from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, InboundResult, TextContent
 from orchestration.inbox import Written
 from orchestration.oversight import Oversight
-from orchestration.panel import Panel, UtteranceRole
+from orchestration.panel import UtteranceRole
+from orchestration.readers import Readers
 from orchestration.room import Room
 from orchestration.room_trouble import RoomClosingError
-from orchestration.state import StateError
+from orchestration.showing import Showing
 from orchestration.tasks import TaskNews
-from orchestration.text_channel import Binding
-from orchestration.workers.rounds import round_of
-from voice.channel import Caller, Utterance
-from voice.events import Event, Joined, Left, SpeakingEnded, SpeakingHeard, Turn
+from voice.channel import Utterance
+from voice.events import Event, Joined, Left, Turn
 from voice.floor import FloorChanged
 from voice.leg import Leg
 from voice.written import WrittenChannel, WrittenUtterance
@@ -42,11 +41,8 @@ log = logging.getLogger("sottovoce.session")
 LINGER = 60.0
 """Seconds for which a room without callers is kept as it was, for who comes back soon."""
 
-
 GIVE_WAY = 5.0
 """Seconds that who comes to talk aloud waits for a tool whose result somebody who wrote is to be told."""
-MAX_SENDERS = 1_000
-"""Most people who wrote that are taken for readers of a room; the first ones are forgotten."""
 VOICE = "voice"
 """The id of the channel by which those come who are heard."""
 
@@ -71,7 +67,8 @@ class Session:
         self.channel: LiveChannel | WrittenChannel
         self.conversation: Conversation
         self.desk: Desk
-        self.panel = Panel(self._send)
+        self.shown = Showing(room)
+        self.readers = Readers(room, self._watch_empty)
         self._channels: Callable[[Room], AbstractAsyncContextManager[LiveChannel | WrittenChannel]]
         self._channels = channels or self._writing
         self._answering = 0
@@ -80,7 +77,6 @@ class Session:
         self._group: asyncio.TaskGroup
         self._oversight: Oversight
         self._legs: set[asyncio.Task[None]] = set()
-        self._utterances: dict[str, tuple[Utterance, UtteranceRole, tuple[str, ...], Authors]] = {}
         self._empty: asyncio.TimerHandle | None = None
 
     @property
@@ -125,6 +121,7 @@ class Session:
                 pass
             finally:
                 self._live = False
+                self.shown.end()
                 self._close.set()
                 if self._empty:
                     self._empty.cancel()
@@ -147,17 +144,22 @@ class Session:
             held=self.runtime.presence.held,
             when_lost=self.close,
         )
-        stop_listening = None if self.written else self.channel.listen(self._hear)
+        stop_listening = None
+        if isinstance(self.channel, WrittenChannel):  # nobody sees a page here
+            self.readers.begin(self.channel)
+        else:
+            self.shown.begin(self.channel)
+            stop_listening = self.channel.listen(self._hear)
         async with desk as self.desk:
             if not self.written:
                 talk = self._group.create_task(self.conversation.run(), name="talk")
                 talk.add_done_callback(lambda _: self.close())
             self._live = True
-            self._show_holder()
+            self.shown.holder()
             for running in self.runtime.tasks.running(self.room.id):
-                self.show_task(TaskNews(running.task, "", running.label, running.status))
+                self.shown.task(TaskNews(running.task, "", running.label, running.status))
             for binding in self.room.channels.values():
-                self.read_by(binding)
+                self.readers.come(binding)
             self._watch_empty()
             self.opened.set_result(None)
             await self._close.wait()
@@ -188,7 +190,7 @@ class Session:
             except Exception as error:
                 broken.append(error)
 
-        self.panel.caller(leg.caller.id, leg.caller.name)
+        self.shown.panel.caller(leg.caller.id, leg.caller.name)
         task = self._group.create_task(sit(), name=f"leg of {leg.caller.id}")
         self._legs.add(task)
         try:
@@ -211,7 +213,7 @@ class Session:
         try:
             binding = self.room.channels.get(message.channel_id)
             if binding is not None and binding.reads:
-                self._reads_by(turn.caller, binding)
+                self.readers.wrote(turn.caller, binding)
             if isinstance(self.channel, WrittenChannel):
                 self.channel.take(turn)
             event, reply = await self.conversation.answer(turn, written)
@@ -227,36 +229,6 @@ class Session:
         if self.closing:
             raise RoomClosingError(f"room {self.room.id!r} was closed before message {turn.id} was answered")
         return InboundResult(event, None)
-
-    def _reads_by(self, sender: str, binding: Binding) -> None:
-        """Who wrote over a channel that reads too is reached by it from now on."""
-        if isinstance(self.channel, WrittenChannel):
-            self.channel.enter(Caller(sender, sender))
-        self.room.senders.pop(sender, None)
-        self.room.senders[sender] = binding.id
-        if len(self.room.senders) > MAX_SENDERS:
-            self._forget_sender(next(iter(self.room.senders)))
-
-    def read_by(self, binding: Binding) -> None:
-        """Somebody is at the other end of this channel."""
-        if isinstance(self.channel, WrittenChannel) and binding.reads:
-            self.channel.enter(Caller(binding.id, binding.id))
-            for sender in [sender for sender, by in self.room.senders.items() if by == binding.id]:
-                self.channel.enter(Caller(sender, sender))  # what was promised to them in an earlier talk is owed still
-
-    def not_read_by(self, channel_id: str) -> None:
-        """Nobody is at the other end of this channel any more."""
-        if isinstance(self.channel, WrittenChannel):
-            self.channel.leave(channel_id)
-            for sender in [sender for sender, by in self.room.senders.items() if by == channel_id]:
-                self._forget_sender(sender)
-            self._watch_empty()
-
-    def _forget_sender(self, sender: str) -> None:
-        self.room.senders.pop(sender, None)
-        binding = self.room.channels.get(sender)
-        if isinstance(self.channel, WrittenChannel) and not (binding and binding.reads):  # a channel has that name too
-            self.channel.leave(sender)
 
     def carry(self, delivery: str) -> bool:
         """The reply for which the running tool was called carries this delivery. False: that reply is over."""
@@ -333,17 +305,11 @@ class Session:
             self.conversation.refused(utterance, str(refusal) or "refused")
             raise
         try:
-            await self.runtime.broadcast.send(self.room, event, self._way_to(utterance.to))
+            await self.runtime.broadcast.send(self.room, event, self.readers.way_to(utterance.to))
         except Undelivered:
             if not self._fetched(utterance):
                 raise
         self.conversation.written(utterance, event)
-
-    def _way_to(self, reader: str | None) -> str | None:
-        """The channel by which somebody reads. A channel's own id is its own, whoever calls themselves so."""
-        if reader is None or reader in self.room.channels:
-            return reader
-        return self.room.senders.get(reader, reader)
 
     def _fetched(self, utterance: WrittenUtterance) -> bool:
         """It answers somebody whose channel only brings messages: they get it from `process_inbound`."""
@@ -384,21 +350,9 @@ class Session:
         """A delivery was told with a reply, and `heard` whole or not."""
         self.desk.carry(delivery, heard)
 
-    # -- the panel
-
-    def _send(self, kind: str, payload: Mapping[str, Any]) -> None:
-        if not self._live:
-            return
-        try:
-            self.channel.send_panel(kind, payload)
-        except Exception:
-            log.exception("room %s: a page could not be shown %s", self.room.id, kind)
-
     def _hear(self, event: Event | FloorChanged, at: float) -> None:
-        self.panel.event(event, at)
+        self.shown.event(event, at)
         match event:
-            case SpeakingHeard(id, _) | SpeakingEnded(id, _):
-                self._show_utterance(id)
             case Joined(caller):
                 self.conversation.greet(caller)
             case Left():
@@ -406,66 +360,16 @@ class Session:
             case _:
                 pass
 
+    # -- what pages are shown
+
     def noted(self, utterance: Utterance, kind: UtteranceRole, deliveries: tuple[str, ...], authors: Authors) -> None:
         """An utterance of these agents begins, with these deliveries in it."""
-        if self.written:
-            return  # nobody sees a page here
-        self._utterances[utterance.id] = (utterance, kind, deliveries, authors)
-        self._show_utterance(utterance.id)
-        self._show_holder()
-
-    def _show_utterance(self, id: str) -> None:
-        if id in self._utterances:
-            utterance, kind, deliveries, authors = self._utterances[id]
-            agents = [(start, self.room.called(agent)) for start, agent in authors.begun]
-            self.panel.utterance(id, utterance.text, kind, deliveries, agents, at=self._loop.time())
-            if utterance.done:
-                del self._utterances[id]
+        self.shown.utterance(utterance, kind, deliveries, authors)
 
     def handed_over(self, giver: str | None, taker: str | None, *, back: bool = False) -> None:
         """An agent gave the conversation to another one, or (`back`) did not take it; None: a person."""
-        if self.written or not self._live:
-            return
-        giver, taker = (id and self.room.called(id) for id in (giver, taker))
-        utterance, chars = self.conversation.place or (None, 0)
-        self.panel.handoff(giver, taker, utterance, chars, back=back, at=self._loop.time())
-        self._show_holder()
-
-    def _show_holder(self) -> None:
-        """Say who has the conversation, where that may change."""
-        room = self.room
-        try:
-            talker = room.talker
-        except StateError:
-            return  # it is put right, and logged, with the next turn
-        if len(room.agents) > 1 or (room.agents and talker is None):
-            self.panel.holder(room.called(talker.id) if talker else None, at=self._loop.time())
-
-    def show_task(self, news: TaskNews) -> None:
-        """A task of this room got on."""
-        if self.written:
-            return
-        id = f"{news.task.id}/{news.part}" if news.part else news.task.id
-        self.panel.task(
-            id,
-            news.label if news.part else news.task.input,
-            news.status.value,
-            parent=news.task.id if news.part else None,
-            round=round_of(news.part),
-            progress=news.progress,
-            at=self._loop.time(),
-        )
+        if self._live:
+            self.shown.handoff(giver, taker, self.conversation.place, back=back)
 
     def _show_delivery(self, delivery: Delivery, status: Status, reason: str, heard: int) -> None:
-        if self.written:
-            return
-        self.panel.delivery(
-            delivery.id,
-            str(delivery.metadata.get("input", "")),
-            status.value,
-            reason=reason or self.desk.reason(delivery.id),
-            heard_chars=heard,
-            length=len(delivery.content),
-            task=delivery.task,
-            at=self._loop.time(),
-        )
+        self.shown.delivery(delivery, status, reason or self.desk.reason(delivery.id), heard)

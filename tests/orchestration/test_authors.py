@@ -47,7 +47,7 @@ def page(call: SimulatedCall) -> dict[str, Any]:
     """All that a page knows that comes now."""
     session = call.runtime.session(call.room)
     assert session is not None
-    return session.panel.snapshot(now())
+    return session.shown.panel.snapshot(now())
 
 
 def parts(call: SimulatedCall) -> list[list[tuple[str, str]]]:

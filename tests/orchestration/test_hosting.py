@@ -26,7 +26,8 @@ from orchestration.agent import STALLED
 from orchestration.broadcast import PATIENCE
 from orchestration.event import RoomEvent
 from orchestration.models.model import Message, Role
-from orchestration.session import LINGER, MAX_SENDERS
+from orchestration.readers import MAX_SENDERS
+from orchestration.session import LINGER
 from tests.orchestration.models.double import calls
 from tests.orchestration.post import Office, Talks, opened, play, reply, talks
 from voice.channel import APOLOGY

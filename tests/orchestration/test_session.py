@@ -579,7 +579,7 @@ def test_who_comes_late_sees_the_work_that_runs() -> None:
         ann = await house.join()
         session = house.runtime.session("lobby")
         assert session is not None
-        (row,) = session.panel.snapshot(now())["tasks"]
+        (row,) = session.shown.panel.snapshot(now())["tasks"]
         assert (row["id"], row["label"], row["status"]) == (task.id, "boats", "running")
         await asyncio.sleep(5)
         news = [payload for kind, payload in ann.panel if kind == "task" and payload["id"] == task.id]
@@ -593,7 +593,7 @@ def test_callers_go_by_their_names_on_the_page() -> None:
         await house.join()
         session = house.runtime.session("lobby")
         assert session is not None
-        assert [(c["id"], c["name"]) for c in session.panel.snapshot(now())["callers"]] == [("ann", "ann")]
+        assert [(c["id"], c["name"]) for c in session.shown.panel.snapshot(now())["callers"]] == [("ann", "ann")]
 
     play(script)
 
