@@ -33,7 +33,8 @@ from orchestration.room_trouble import RoomClosingError
 from orchestration.routing_hook import ALWAYS_PROCESS, HELD_BY, ROUTED_TO
 from orchestration.state import get_conversation_state
 from voice.channel import APOLOGY, Channel, Utterance, random_id
-from voice.events import Turn
+from voice.events import Deafened, Event, Joined, Left, Turn
+from voice.floor import FloorChanged
 from voice.written import WrittenUtterance
 from voice.written_floor import REPLY
 
@@ -91,6 +92,8 @@ class Conversation:
         self._channel = channel
         self._group = group
         self._greeted: set[str] = set()
+        self._away: set[str] = set()
+        """Callers who left, or hear nothing for the moment."""
         self._taking = asyncio.Lock()
         self._taking_asides = asyncio.Lock()
         self._reply: Reply | None = None
@@ -118,8 +121,22 @@ class Conversation:
 
     async def run(self) -> None:
         """Answer turns until the channel has no more."""
-        async for turn in self._channel.turns():
-            await self.answer(turn)
+        stop = self._channel.listen(self._attend)
+        try:
+            async for turn in self._channel.turns():
+                await self.answer(turn)
+        finally:
+            stop()
+
+    def _attend(self, event: Event | FloorChanged, at: float) -> None:
+        """Callers come and go, also while they are answered."""
+        match event:
+            case Joined(caller):
+                self._away.discard(caller)
+            case Left(caller) | Deafened(caller):
+                self._away.add(caller)
+                if self._reply and self._reply.turn.caller == caller:
+                    self._reply.missed = True
 
     def greet(self, caller: str) -> None:
         """Say hello to a caller who is new in this conversation."""
@@ -259,6 +276,7 @@ class Conversation:
     def _say(self, reply: Reply, text: AsyncIterator[str], words: Words) -> Reply:
         if reply.owed:
             self._reply = reply
+            reply.missed = reply.turn.caller in self._away
         else:
             self._aside = reply
         utterance = self._channel.say(text, reply_to=reply.turn) if reply.owed else self._write(text, reply)
@@ -343,7 +361,7 @@ class Conversation:
         if asked is not None:
             asked.over = True
             for delivery in asked.carried:
-                self._host.settle_carried(delivery, utterance.complete and not reply.failed)
+                self._host.settle_carried(delivery, utterance.complete and not (reply.failed or reply.missed))
         if self._reply is reply:
             self._reply = None
         if self._aside is reply:

@@ -36,6 +36,8 @@ class Reply:
     over: asyncio.Task[RoomEvent | None] | None = None
     begun: bool = False
     failed: bool = False
+    missed: bool = False
+    """Who asked did not hear all of it, whoever else did."""
     refused: str = ""
     """Why it was not written: a hook would not have it."""
     authors: Authors = field(default_factory=Authors)

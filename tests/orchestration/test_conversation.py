@@ -381,3 +381,29 @@ def test_an_agent_that_cannot_word_a_result_does_not_keep_it_back() -> None:
         await call.hears("boats float.")
 
     play(script, talk([OSError("no network")]))
+
+
+@pytest.mark.parametrize("after", [0.0, 2.0])
+@pytest.mark.parametrize("back", [0.1, 30.0])
+def test_a_result_whose_reply_only_another_caller_hears_is_owed(after: float, back: float) -> None:
+    async def look() -> str:
+        """For who asked."""
+        call = running[0]
+        await call.runtime.deliver(call.room, "result a.", id="a", strategy="queued", to="caller", fold=False)
+        call.runtime.carry(call.room, "a")
+        return "result a."
+
+    async def script(call: SimulatedCall) -> None:
+        bert = call.joined_by("bert")
+        await call.interrupt("do it")
+        await call.silence(0.7 + after)
+        call.caller.drop()
+        await call.silence(back)
+        call.caller.reconnect()
+        await call.silence(40)
+        assert bert.lines[0].heard == "here: result a and that is all there is to it."
+        assert await status(call, "a") is Status.HEARD
+        assert any("result a." in line.heard for line in call.lines)
+
+    long = "here: result a and that is all there is to it."
+    play(script, talk([calls("look")], [long], ["Fine."]), look)
