@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self
 
-from orchestration.cancellation import cancelled_here
 from orchestration.content import says_something
 from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall
 from orchestration.renamed import renamed
 from orchestration.tools import Tool, run_tool, tool, unique
+from voice.cancellation import cancelled_here
 
 if TYPE_CHECKING:
     from orchestration.memory import MemoryProvider

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from orchestration.fence import key_of
 from orchestration.status.prompt import text_of
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ async def briefing(runtime: Runtime, room: str, agent: str, caller: str | None =
     status = text_of(told[-ENTRIES:], MAX_CHARS)
     if not status:
         return ""
-    key = sha256(status.encode(errors="replace")).hexdigest()[:16]
-    return BRIEFING.format(key=key, status=status)
+    return BRIEFING.format(key=key_of(status), status=status)
 
 
 async def briefed(asked: Asked, agent: Agent) -> str:

@@ -8,12 +8,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from delivery.desk import Refuse
-from orchestration.cancellation import cancelled_here
 from orchestration.event import RoomEvent
 from orchestration.hooks import HookContext, HookTrigger
 from orchestration.inbound import ChannelCategory
 from orchestration.room import Room
 from orchestration.text_channel import Binding
+from voice.cancellation import cancelled_here
 
 if TYPE_CHECKING:
     from orchestration.runtime import Runtime

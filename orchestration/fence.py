@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
+from hashlib import sha256
 
 MAX_TOLD = 20_000
 """Most characters of a result that a model is shown to be put into a few sentences: about 5,000 tokens."""
@@ -35,6 +36,12 @@ _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u20
 def harmless(text: str, fence: str) -> str:
     """`text` without what is not shown, and without what looks like an end or a beginning of a fence of that name."""
     return re.sub(rf"<(?=\s*/?\s*{fence})", "‹", _HIDDEN.sub("", text), flags=re.IGNORECASE)
+
+
+def key_of(*texts: str) -> str:
+    """A key for the fence around these texts that is always the same, for prompts that are to be so: caches know them,
+    and a resumed task shows its model what it showed before. A text that holds its own hash cannot be found."""
+    return sha256("\0".join(texts).encode(errors="replace")).hexdigest()[:16]
 
 
 def tell(results: Sequence[str], key: str | None = None, *, written: bool = False) -> str:

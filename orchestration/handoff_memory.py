@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestration.fence import harmless
+from orchestration.fence import harmless, key_of
 from orchestration.handoff import HandoffNote
 from orchestration.memory import MemoryProvider
 from orchestration.models.model import Message, Role
@@ -51,13 +50,9 @@ class HandoffMemoryProvider:
 
 def _told(note: HandoffNote) -> Message:
     """The note as data. Its key is made of itself, so a note cannot hold it, and a prompt's cache can."""
-    # The same words have the same key in every turn, and nobody writes a text that holds a part of its own hash.
-    key = hashlib.sha256(f"{note.from_agent}\n{note.reason}\n{note.summary}".encode("utf-8", "replace")).hexdigest()[
-        :16
-    ]
     text = CONTEXT.format(
         agent=note.from_agent,
-        key=key,
+        key=key_of(str(note.from_agent), note.reason, note.summary),
         reason=harmless(note.reason, "context"),
         summary=harmless(note.summary, "context"),
     )

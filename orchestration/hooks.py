@@ -18,9 +18,9 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from delivery.desk import Refuse
-from orchestration.cancellation import cancelled_here
 from orchestration.event import RoomEvent
 from orchestration.inbound import TextContent
+from voice.cancellation import cancelled_here
 
 log = logging.getLogger("sottovoce.hooks")
 

@@ -15,7 +15,6 @@ from delivery.ledger import LedgerError, SpeakAs
 from delivery.strategies import WaitForIdle
 from orchestration.agent import Agent, ModelSilentError
 from orchestration.asked import Asked, answering
-from orchestration.cancellation import cancelled_here
 from orchestration.event import RoomEvent
 from orchestration.handoff_chain import HandoffChain
 from orchestration.models.model import Message, Role, ToolCall, ToolSpec
@@ -24,6 +23,7 @@ from orchestration.room_trouble import RoomError
 from orchestration.routing_hook import ROUTED_TO
 from orchestration.status.entry import StatusLevel
 from orchestration.tools import Tool
+from voice.cancellation import cancelled_here
 
 if TYPE_CHECKING:
     from orchestration.runtime import Runtime

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
-from orchestration.cancellation import cancelled_here
 from orchestration.event import RoomEvent, known
 from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory, ChannelType
 from orchestration.routing_hook import ALWAYS_PROCESS, ROUTED_TO, Installable
 from orchestration.state import ConversationState, agent_or_none, valid_agent, valid_phase
+from voice.cancellation import cancelled_here
 from voice.clock import now
 
 log = logging.getLogger("sottovoce.routing")

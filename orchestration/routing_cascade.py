@@ -8,12 +8,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestration.cancellation import cancelled_here
 from orchestration.event import RoomEvent
 from orchestration.inbound import ChannelCategory
 from orchestration.routing import Route, Router, Via, affinity, overseen
 from orchestration.routing_hook import Installable
 from orchestration.state import ConversationState, agent_or_none
+from voice.cancellation import cancelled_here
 
 log = logging.getLogger("sottovoce.routing")
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from delivery.ledger import Ledger, SpeakAs
 from delivery.strategies import Strategy
+from orchestration.engines.attempt import CANCELLED
 from orchestration.engines.engine import EngineError, Steps, Task, TaskEngine, TaskResult, TaskStatus
 from orchestration.progress import Progress
 from orchestration.results import LEDGER_RETRY, MAX_NOTE, check_tellable, deliver, delivery_of, keepable
@@ -30,8 +31,6 @@ BEGINS = 10
 """How often a task is begun in all; one whose process came to an end each time is then told to have failed."""
 LISTED = 100
 """Most unfinished tasks of a room that are told of."""
-
-CANCELLED = TaskResult("", error="cancelled")
 
 SharedBy = Callable[[Task, str, str, str, Mapping[str, Any]], None]
 """Told of what a task shows to the channels that it shares with its room: (task, part id, label, text, metadata)."""
@@ -348,6 +347,7 @@ def _of_room(task: Task) -> bool:
 
 __all__ = [
     "BEGINS",
+    "CANCELLED",
     "GRACE",
     "LEDGER_RETRY",
     "MAX_NOTE",

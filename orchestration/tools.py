@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestration.cancellation import cancelled_here
 from orchestration.models.model import Message, Role, ToolCall, ToolSpec
+from voice.cancellation import cancelled_here
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
-from orchestration.cancellation import cancelled_here
+from voice.cancellation import cancelled_here
 
 T = TypeVar("T")
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from types import TracebackType
 from typing import Any, Self
 
+from voice.cancellation import cancelled_here
 from voice.channel import APOLOGY, Caller, Capabilities, Listener, Text, random_id
 from voice.channel import Utterance as AnyUtterance
 from voice.events import (
@@ -293,7 +294,7 @@ class WrittenChannel:
         try:
             await self._send(utterance)
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and _cancelled_here():
+            if isinstance(error, asyncio.CancelledError) and cancelled_here():
                 raise
             log.warning("utterance %s was not sent: %s", utterance.id, str(error) or type(error).__name__)
             return False
@@ -338,9 +339,3 @@ class WrittenChannel:
 
 def _unmoved(event: Event, before: FloorView) -> None:
     """A written channel does nothing by itself."""
-
-
-def _cancelled_here() -> bool:
-    """Whether it is the running task that is cancelled, and not something it waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestration.engines.engine import Body, Steps, Task, TaskResult, TaskStatus
 from orchestration.engines.written import read_result, written_result
+from voice.cancellation import cancelled_here
 
 log = logging.getLogger("sottovoce.engines")
 
@@ -20,8 +21,7 @@ async def attempt(body: Body, task: Task, steps: Steps) -> TaskResult:
     try:
         return _as_kept(await body(task, steps))
     except asyncio.CancelledError as error:
-        running = asyncio.current_task()
-        if running is not None and running.cancelling():
+        if cancelled_here():
             raise
         return _failed(task, "CancelledError: something it waited for was cancelled", error)
     except Exception as error:

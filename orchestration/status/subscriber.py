@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from orchestration.cancellation import cancelled_here
 from orchestration.status.entry import StatusEntry
 from orchestration.status.filter import StatusFilter
+from voice.cancellation import cancelled_here
 
 log = logging.getLogger("sottovoce.status")
 

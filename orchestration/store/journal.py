@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 
-from orchestration.cancellation import cancelled_here
 from orchestration.event import RoomEvent
 from orchestration.store.store import RoomStore
 from orchestration.store.trouble import StoreError
 from orchestration.write_behind import WriteBehind
+from voice.cancellation import cancelled_here
 
 log = logging.getLogger("sottovoce.store")
 

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from hashlib import sha256
 
 from orchestration.agent import Agent
 from orchestration.asked import Asked
 from orchestration.content import MAX_CONTENT, made_readable, made_speakable
 from orchestration.engines.engine import TaskResult
-from orchestration.fence import harmless
+from orchestration.fence import harmless, key_of
 from orchestration.models.model import Message, Role
 from orchestration.strategies.loop_records import LoopRecords, outcome
 from orchestration.strategies.supervised import COULD_NOT, Supervised
@@ -91,8 +90,7 @@ def with_earlier(text: str, messages: Sequence[Message]) -> str:
     if not lines:
         return text
     earlier = "\n".join(reversed(lines))
-    key = sha256(earlier.encode()).hexdigest()[:16]
-    return ASKED.format(text=text, key=key, earlier=earlier)
+    return ASKED.format(text=text, key=key_of(earlier), earlier=earlier)
 
 
 def _words(work: Worker, result: TaskResult) -> str:

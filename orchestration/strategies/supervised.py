@@ -12,14 +12,13 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from hashlib import sha256
 
 from orchestration.agent import Agent
 from orchestration.asked import Asked, Responder, Routed, Stage
 from orchestration.briefing import briefed
 from orchestration.content import made_speakable, says_something
 from orchestration.engines.engine import TaskResult
-from orchestration.fence import harmless, tell
+from orchestration.fence import harmless, key_of, tell
 from orchestration.models.model import Message, Role
 from orchestration.strategies.shared import Shared
 from orchestration.strategies.work import in_background, inline, let_go
@@ -196,9 +195,8 @@ def _presented(worker: Worker, result: TaskResult, spoken: bool) -> str:
         return tell(texts)
     longest = MAX_SHOWN // len(texts)
     shown = harmless("\n\n".join(text[:longest] for text in texts), "result")
-    key = sha256(shown.encode(errors="replace")).hexdigest()[:16]
     more = MORE if any(len(text) > longest for text in texts) else ""
-    return PRESENT.format(label=worker.label, key=key, result=shown, more=more)
+    return PRESENT.format(label=worker.label, key=key_of(shown), result=shown, more=more)
 
 
 def _texts(worker: Worker, result: TaskResult) -> list[str]:

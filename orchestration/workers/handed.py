@@ -7,9 +7,7 @@ model the same as before; a text that holds its own hash cannot be found.
 
 from __future__ import annotations
 
-from hashlib import sha256
-
-from orchestration.fence import harmless
+from orchestration.fence import harmless, key_of
 
 MAX_SHOWN = 100_000
 """Most characters of each thing that a model is shown: about 25,000 tokens; what is beyond is cut, and it is said."""
@@ -103,7 +101,7 @@ def to_revise(input: str, draft: str, reviews: str) -> str:
 
 def _fenced(**texts: str) -> list[str]:
     """Each text between its two lines, which nothing in any of the texts can be."""
-    key = sha256("\0".join(texts.values()).encode(errors="replace")).hexdigest()[:16]
+    key = key_of(*texts.values())
     return [_between(f"{_NAME}{name} {key}", text) for name, text in texts.items()]
 
 

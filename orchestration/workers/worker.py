@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Never, Protocol, TypeVar
 
 from orchestration.agent import Agent, valid_id
-from orchestration.cancellation import cancelled_here
 from orchestration.engines.engine import Steps, Task, TaskResult
+from voice.cancellation import cancelled_here
 
 log = logging.getLogger("sottovoce.workers")
 
@@ -139,8 +139,8 @@ class FunctionWorker:
 def worker(*bare: Never, id: str | None = None, role: str = "") -> Callable[[Job], FunctionWorker]:
     """Decorator: make a worker of a coroutine function. `role` is what people call it.
 
-    Raises ValueError for a bad id (default: the function's name), TypeError when it is no coroutine function, and
-    when the brackets are missing.
+    Raises ValueError for a bad id (default: the function's name), TypeError when it is no coroutine function of
+    an input and a Context, and when the brackets are missing.
     """
     if bare:
         raise TypeError("worker takes its arguments by name; write @worker(), with brackets, or @worker(role=...)")
@@ -149,6 +149,10 @@ def worker(*bare: Never, id: str | None = None, role: str = "") -> Callable[[Job
         name = valid_id(id or getattr(job, "__name__", ""))
         if not inspect.iscoroutinefunction(job):
             raise TypeError(f"worker {name!r}: {job!r} is no coroutine function; write `async def`")
+        try:
+            inspect.signature(job).bind("", None)
+        except TypeError:
+            raise TypeError(f"worker {name!r}: it must take an input and a Context, and nothing else it needs") from None
         return FunctionWorker(name, job, role or name)
 
     return make

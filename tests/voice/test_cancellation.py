@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from orchestration.cancellation import cancelled_here
+from voice.cancellation import cancelled_here
 from voice.clock import run
 
 
