@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         StatusError,
         StatusLevel,
     )
+    from orchestration.store import StaleRoomError
     from orchestration.strategies.loop import Loop
     from orchestration.strategies.orchestration import Orchestration
     from orchestration.strategies.pipeline import Pipeline
@@ -95,6 +96,7 @@ _HOMES = {
     "ModelRouter": "orchestration.routing_model",
     "SemanticRouter": "orchestration.routing_semantic",
     "RoomError": "orchestration.runtime",
+    "StaleRoomError": "orchestration.store",
     "Runtime": "orchestration.runtime",
     "simulate": "orchestration.simulation",
     "Speech": "orchestration.speech",
@@ -164,6 +166,7 @@ __all__ = [
     "SemanticRouter",
     "SlidingWindowMemory",
     "Speech",
+    "StaleRoomError",
     "StateError",
     "StatusBackend",
     "StatusBus",

@@ -152,7 +152,7 @@ def worker(*bare: Never, id: str | None = None, role: str = "") -> Callable[[Job
         try:
             inspect.signature(job).bind("", None)
         except TypeError:
-            raise TypeError(f"worker {name!r}: it must take an input and a Context, and nothing else it needs") from None
+            raise TypeError(f"worker {name!r}: it must take an input and a Context, and need no more") from None
         return FunctionWorker(name, job, role or name)
 
     return make

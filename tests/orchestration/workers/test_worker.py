@@ -234,6 +234,12 @@ def test_what_is_no_coroutine_function_is_refused() -> None:
         async def bare(topic: str, context: Context) -> str:
             return topic
 
+    with pytest.raises(TypeError, match="worker 'short': it must take an input and a Context"):
+
+        @worker()  # type: ignore[arg-type]
+        async def short(topic: str) -> str:
+            return topic
+
     with pytest.raises(ValueError, match="'<lambda>' is no id"):
         worker()(lambda topic, context: value(topic))
 
