@@ -10,8 +10,9 @@ from delivery.ledger import Delivery, Entry, OnInterrupt, SpeakAs, Status
 from delivery.receipt import Receipt
 from delivery.strategies import Strategy, resolve, seconds
 from orchestration.content import speakable
+from orchestration.event import known
 from orchestration.identity import valid_name
-from orchestration.parts import Parts, one_of
+from orchestration.parts import Parts
 
 
 class Delivering(Parts):
@@ -58,8 +59,8 @@ class Delivering(Parts):
             ttl=ttl,
             supersedes=supersedes,
             max_wait=wait,
-            on_interrupt=one_of(OnInterrupt, "on_interrupt", on_interrupt),
-            speak_as=one_of(SpeakAs, "speak_as", speak_as),
+            on_interrupt=known(OnInterrupt, "on_interrupt", on_interrupt),
+            speak_as=known(SpeakAs, "speak_as", speak_as),
             fold=self.fold if fold is None else fold,
             metadata=dict(metadata or {}),
         )
@@ -82,5 +83,5 @@ class Delivering(Parts):
         """
         name = valid_name(room_id, "room_id")
         self.check_open()
-        wanted = None if statuses is None else [one_of(Status, "statuses", each) for each in statuses]
+        wanted = None if statuses is None else [known(Status, "statuses", each) for each in statuses]
         return await self.ledger.entries(name, wanted, limit, newest=newest)

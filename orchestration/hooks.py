@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from delivery.desk import Refuse
-from orchestration.event import RoomEvent
+from orchestration.event import RoomEvent, known
 from orchestration.inbound import TextContent
 from voice.cancellation import cancelled_here
 
@@ -59,9 +59,6 @@ class HookExecution(StrEnum):
 
     SYNC = "sync"
     ASYNC = "async"
-
-
-E = TypeVar("E", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +107,7 @@ def known_hook(trigger: HookTrigger, execution: HookExecution, priority: int) ->
     """Both, also where their values were given. Raises ValueError and TypeError naming the field that is wrong."""
     if not isinstance(priority, int):
         raise TypeError(f"priority: {priority!r:.60} is no whole number; low ones come first")
-    return _known(HookTrigger, "trigger", trigger), _known(HookExecution, "execution", execution)
+    return known(HookTrigger, "trigger", trigger), known(HookExecution, "execution", execution)
 
 
 def _takes_two(hook: Hook) -> bool:
@@ -259,11 +256,3 @@ def _failed(hook: Hook, trigger: HookTrigger, error: BaseException) -> None:
     if isinstance(error, asyncio.CancelledError) and cancelled_here():
         raise error
     log.error("hook %r for %s failed and is skipped", hook, trigger, exc_info=error)
-
-
-def _known(kind: type[E], field: str, value: E) -> E:
-    try:
-        return kind(value)
-    except ValueError:
-        names = ", ".join(repr(each.value) for each in kind)
-        raise ValueError(f"{field}: {value!r} is not known; use {names}") from None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from delivery.ledger import Ledger, OnInterrupt, SpeakAs, Status
+from delivery.ledger import Ledger
 from delivery.strategies import Strategy
 from orchestration.hooks import Hooks, HookTrigger
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from orchestration.rooms import Rooms
     from orchestration.strategies.orchestration import Orchestration
     from orchestration.tasks import Tasks
-
-E = TypeVar("E", OnInterrupt, SpeakAs, Status)
 
 
 class Parts:
@@ -48,12 +46,3 @@ class Parts:
     def beside(self, work: Coroutine[Any, Any, object]) -> None:
         """Let it run beside what goes on, as long as the runtime is open. It must not raise."""
         raise NotImplementedError
-
-
-def one_of(kind: type[E], field: str, value: E | str) -> E:
-    """Raises ValueError naming the field and what it may be."""
-    try:
-        return kind(value)
-    except ValueError:
-        names = ", ".join(repr(each.value) for each in kind)
-        raise ValueError(f"{field}: {value!r} is not known; use {names}") from None
