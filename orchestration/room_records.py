@@ -202,7 +202,7 @@ class RoomRecords:
                 continue  # it was not for all agents, and who they were is not known yet
             if event.category is ChannelCategory.TRANSPORT:
                 memory.add(Message(Role.USER, event.text))
-            elif event.category is ChannelCategory.INTELLIGENCE:
+            elif event.category is ChannelCategory.INTELLIGENCE or "complete" in event.metadata:  # told by no agent
                 cut = "" if event.metadata.get("complete", True) else " (cut off here)"
                 memory.add(Message(Role.ASSISTANT, event.text + cut))
         room.memory = memory

@@ -19,6 +19,7 @@ from orchestration.models.scripted import Intent, Scripted
 from orchestration.room import Room
 from orchestration.rooms import LAST_WORDS
 from orchestration.session import LINGER
+from orchestration.state import get_conversation_state, set_conversation_state
 from orchestration.store.memory import MemoryRoomStore
 from orchestration.workers import Context, worker
 from tests.orchestration.models.double import Double, calls
@@ -651,3 +652,21 @@ def test_who_wrote_before_voices_came_or_among_them_is_reached_when_they_have_go
         assert sms.texts[-1] == "Boats float."
 
     written(script, opened(channels=lambda room: SimulatedChannel()))
+
+
+def test_what_was_told_while_no_agent_was_there_is_remembered_after_a_restart() -> None:
+    parts: dict[str, Any] = {"ledger": MemoryLedger(), "store": MemoryRoomStore()}
+
+    async def before(office: Office) -> None:
+        await office.reader()
+        room = office.runtime.room("lobby")
+        state = get_conversation_state(room).transition("handling", "host").transition("escalation", None)
+        await office.runtime.store.update_room(set_conversation_state(room, state))
+        assert (await (await office.runtime.deliver("lobby", "Boats float."))).status is Status.HEARD
+
+    async def after(office: Office) -> None:
+        room = office.runtime.room("lobby")
+        assert [m.text for m in room.memory.messages(room.agents["host"])] == ["Boats float."]
+
+    written(before, opened(**parts))
+    written(after, opened(**parts))
