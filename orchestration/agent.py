@@ -67,12 +67,9 @@ class Agent:
         greeting: str = "",
         tools: Sequence[Tool | Callable[..., Any]] = (),
         memory: MemoryProvider | None = None,
-        **unknown: Any,
     ) -> None:
         """Raises ValueError for a bad id, TypeError for unknown arguments, for what is no model and no memory, and for
         two tools of one name."""
-        for name in unknown:
-            raise TypeError(f"Agent got an unknown argument {name!r}")
         self.id = valid_id(id)
         if not callable(getattr(model, "stream", None)):
             raise TypeError(f"model: {model!r:.60} is no model, like Scripted(...)")

@@ -31,6 +31,7 @@ from orchestration.handoff_request import HANDOFF_TOOL, HUMAN, MAX_TARGET
 from orchestration.hooks import HookTrigger
 from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory, ChannelType, TextContent
+from orchestration.renamed import renamed
 from orchestration.room import Room
 from orchestration.state import ConversationState
 from orchestration.status.entry import StatusLevel
@@ -54,7 +55,6 @@ BACK = "error: {to} could not answer; the conversation is yours again. Go on you
 """What who gave it away is told instead, the next time that its model is asked."""
 MAX_KEPT = 64
 """Groups of agents whose rules are kept; rooms with the same agents share them."""
-_RENAMED = {"kit": "runtime"}
 
 
 class _NotAllowedError(Exception):
@@ -73,6 +73,7 @@ class HandoffHandler:
     What names an agent that is not in a room does not count there.
     """
 
+    @renamed("HandoffHandler", kit="runtime")
     def __init__(
         self,
         *,
@@ -85,12 +86,8 @@ class HandoffHandler:
         supervisor_id: str | None = None,
         max_depth: int = MAX_DEPTH,
         time_limit: float = TIME_LIMIT,
-        **unknown: Any,
     ) -> None:
         """Raises TypeError for unknown arguments and what is no runtime or router, ValueError naming what is wrong."""
-        for name in unknown:
-            hint = f"; it is called {_RENAMED[name]!r} here" if name in _RENAMED else ""
-            raise TypeError(f"HandoffHandler got an unknown argument {name!r}{hint}")
         if runtime is None or not callable(getattr(runtime, "fire", None)):
             raise TypeError(f"runtime: {runtime!r:.60} is no Runtime; give the one whose rooms it serves")
         if not callable(getattr(router, "route", None)):

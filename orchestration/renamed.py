@@ -1,7 +1,8 @@
-"""Renamed: arguments that are known by other names elsewhere are answered with the names they have here."""
+"""Renamed: who writes an argument that there is not, or by its name elsewhere, is told so, and what it is called here."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -11,19 +12,28 @@ R = TypeVar("R")
 
 
 def renamed(what: str, **ours: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorator: of `what`, an argument called like a key raises TypeError naming what it is called here.
+    """Decorator: of `what`, an argument that it does not have raises TypeError.
 
-    Before anything else is said of the arguments, as who writes the one name leaves the other one out.
+    For one called like a key the error says what it is called here, or what else the key has to say. That comes before
+    anything else is said of the arguments, as who writes the one name leaves the other one out.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        known = frozenset(inspect.signature(function).parameters)
+
         @wraps(function)
         def checked(*args: P.args, **given: P.kwargs) -> R:
             for name in given:
-                if name in ours:
-                    raise TypeError(f"{what} got an unknown argument {name!r}; it is called {ours[name]!r} here")
+                if name not in known:
+                    raise TypeError(f"{what} got an unknown argument {name!r}{_instead(ours.get(name))}")
             return function(*args, **given)
 
         return checked
 
     return decorate
+
+
+def _instead(ours: str | None) -> str:
+    if ours is None:
+        return ""
+    return f"; it is called {ours!r} here" if ours.isidentifier() else f"; {ours}"

@@ -24,6 +24,7 @@ from orchestration.identity import Identities, valid_name
 from orchestration.janitor import KEEP, Janitor, kept
 from orchestration.observers import Observers
 from orchestration.presence import Presence
+from orchestration.renamed import renamed
 from orchestration.room import Room
 from orchestration.room_records import RoomRecords
 from orchestration.rooms import ChannelFactory, LiveChannel, RoomElsewhereError, RoomError, Rooms, TooManyRoomsError
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("sottovoce.runtime")
 
 _URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
-_RENAMED = {"delivery_strategy": "delivery", "status_backend": "status"}
 
 
 class Runtime(Hosting, Delivering, Delegating):
@@ -59,6 +59,7 @@ class Runtime(Hosting, Delivering, Delegating):
     `status_bus`), `store` (what keeps rooms) and `channels` replace single parts.
     """
 
+    @renamed("Runtime", delivery_strategy="delivery", status_backend="status")
     def __init__(
         self,
         *,
@@ -78,12 +79,8 @@ class Runtime(Hosting, Delivering, Delegating):
         status: StatusBackend | None = None,
         store: RoomStore | None = None,
         channels: ChannelFactory | None = None,
-        **unknown: Any,
     ) -> None:
         """Raises TypeError for unknown arguments, ValueError for an unknown strategy and for a bad room's name."""
-        for name in unknown:
-            hint = f"; it is called {_RENAMED[name]!r} here" if name in _RENAMED else ""
-            raise TypeError(f"Runtime got an unknown argument {name!r}{hint}")
         if isinstance(rooms, str):
             raise TypeError(f"rooms: {rooms!r} is one name; give a list of names")
         if not isinstance(state, str | Path | None):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from orchestration.agent import Agent
 from orchestration.content import readable
 from orchestration.engines.engine import TaskResult
 from orchestration.hooks import HookTrigger
 from orchestration.identity import valid_names
+from orchestration.renamed import renamed
 from orchestration.strategies.loop_records import LoopRecords
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.strategies.reviewed import Reviewed
@@ -46,6 +47,7 @@ class Loop(Orchestration):
     room's channels that see what goes on in the loop.
     """
 
+    @renamed("Loop", delivery_strategy="it is called 'delivery' here, and is the Runtime's")
     def __init__(
         self,
         agent: Agent,
@@ -58,14 +60,10 @@ class Loop(Orchestration):
         host: Agent | None = None,
         delegation_message: str = DELEGATION_MESSAGE,
         share_channels: Sequence[str] = (),
-        **unknown: Any,
     ) -> None:
         """Raises ValueError naming the field: for no reviewers or both spellings of them, two of one id,
         `max_iterations` outside 1 to 20, an unknown strategy; TypeError for what is no agent and no worker, and for
         unknown arguments."""
-        for name in unknown:
-            hint = "; it is called 'delivery' here, and is the Runtime's" if name == "delivery_strategy" else ""
-            raise TypeError(f"Loop got an unknown argument {name!r}{hint}")
         if not isinstance(agent, Agent):
             raise TypeError(f"agent: {agent!r:.60} is no Agent")
         if host is not None and not isinstance(host, Agent):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from orchestration.agent import Agent
 from orchestration.content import readable
 from orchestration.identity import valid_names
+from orchestration.renamed import renamed
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.strategies.shared import Shared
 from orchestration.strategies.supervised import REFINE, Plan, Supervised
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
     from orchestration.runtime import Runtime
 
 DELEGATION_MESSAGE = "I'm on it. My colleagues are looking into that; I will tell you what they find."
-
-_ELSEWHERE = {
-    "delivery_strategy": "; it is called 'delivery' here, and is the Runtime's",
-    "agents": "; the one that talks is called 'supervisor' here, the others 'workers'",
-    "agent": "; the one that talks is called 'supervisor' here",
-    "supervisor_id": "; give the Agent itself, as 'supervisor'",
-    "async_mode": "; it is called 'async_delivery' here",
-}
 
 
 class Supervisor(Orchestration):
@@ -54,6 +47,14 @@ class Supervisor(Orchestration):
     was found.
     """
 
+    @renamed(
+        "Supervisor",
+        delivery_strategy="it is called 'delivery' here, and is the Runtime's",
+        agents="the one that talks is called 'supervisor' here, the others 'workers'",
+        agent="the one that talks is called 'supervisor' here",
+        supervisor_id="give the Agent itself, as 'supervisor'",
+        async_mode="async_delivery",
+    )
     def __init__(
         self,
         supervisor: Agent,
@@ -67,12 +68,9 @@ class Supervisor(Orchestration):
         delegation_message: str = DELEGATION_MESSAGE,
         wait_for_result: bool | None = None,
         share_channels: Sequence[str] | None = None,
-        **unknown: Any,
     ) -> None:
         """Raises ValueError for an empty list of workers, two of one id, an unknown strategy, and texts that are none;
         TypeError for what is no agent, no worker, no list or no choice, and for unknown arguments."""
-        for name in unknown:
-            raise TypeError(f"Supervisor got an unknown argument {name!r}{_ELSEWHERE.get(name, '')}")
         if not isinstance(supervisor, Agent):
             raise TypeError(f"supervisor: {supervisor!r} is no Agent")
         self.supervisor = supervisor
