@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from delivery.desk import Refuse
 from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
-from orchestration.agent import Agent, ModelSilentError
+from orchestration.agent import Agent
 from orchestration.asked import ROUTED, UNCLEAR, Asked, Stage, answering, current
 from orchestration.authors import Authors
 from orchestration.content import made_speakable
@@ -25,6 +25,7 @@ from orchestration.handoff_chain import HandoffChain
 from orchestration.inbound import ChannelCategory, InboundMessage
 from orchestration.inbox import Written
 from orchestration.models.model import Message, Role, TextDelta, ToolCall
+from orchestration.models.watched import ModelSilentError
 from orchestration.panel import UtteranceRole
 from orchestration.reply import SYSTEM, Reply, Words
 from orchestration.room import Room

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from delivery.ledger import LedgerError, SpeakAs
 from delivery.strategies import WaitForIdle
-from orchestration.agent import Agent, ModelSilentError
+from orchestration.agent import Agent
 from orchestration.asked import Asked, answering
 from orchestration.event import RoomEvent
 from orchestration.handoff_chain import HandoffChain
 from orchestration.models.model import Message, Role, ToolCall, ToolSpec
+from orchestration.models.watched import ModelSilentError
 from orchestration.room import Room
 from orchestration.room_trouble import RoomError
 from orchestration.routing_hook import ROUTED_TO

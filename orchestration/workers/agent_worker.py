@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from orchestration.agent import MAX_CALLS, MAX_ROUNDS, MAX_TEXT, STALLED, Agent
+from orchestration.agent import MAX_ROUNDS, Agent
 from orchestration.content import says_something
 from orchestration.engines.engine import TaskResult
 from orchestration.models.model import Message, Role, TextDelta, ToolCall, ToolSpec
+from orchestration.models.watched import ModelLostError, watched
 from orchestration.tools import Tool, run_tool
 from orchestration.workers.handed import shown_of
 
@@ -103,27 +104,18 @@ class AgentWorker:
 
     async def _listen(self, messages: Sequence[Message], specs: Sequence[ToolSpec]) -> Reply:
         """The model's whole reply. Raises NoAnswerError when there is no end to it, or nothing comes."""
-        text, length, calls = list[str](), 0, list[ToolCall]()
-        clock = asyncio.get_running_loop().time
+        text, calls = list[str](), list[ToolCall]()
         stream = self.agent.model.stream(list(messages), prompt=self.agent.prompt, tools=specs)
         try:
-            async with asyncio.timeout(STALLED) as patience, aclosing(stream) as deltas:
+            async with aclosing(watched(stream, "the model")) as deltas:
                 async for delta in deltas:
-                    patience.reschedule(clock() + STALLED)
                     match delta:
                         case TextDelta(piece):
                             text.append(piece)
-                            length += len(piece)
                         case ToolCall():
                             calls.append(delta)
-                    if length > MAX_TEXT:
-                        raise NoAnswerError(f"the model wrote more than {MAX_TEXT} characters")
-                    if len(calls) > MAX_CALLS:
-                        raise NoAnswerError(f"the model called more than {MAX_CALLS} tools at once")
-        except TimeoutError:
-            if not patience.expired():
-                raise
-            raise NoAnswerError(f"the model said nothing for {STALLED:g} s") from None
+        except ModelLostError as error:
+            raise NoAnswerError(str(error)) from None
         return Reply("".join(text), tuple(calls))
 
 

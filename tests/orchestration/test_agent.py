@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestration.agent import MAX_ROUNDS, Agent, ModelSilentError, ToolLoopError
+from orchestration.agent import MAX_ROUNDS, Agent
 from orchestration.models.model import Message, Role, ToolCall
+from orchestration.models.watched import ModelSilentError, ToolLoopError
 from orchestration.tools import tool
 from tests.orchestration.models.double import Double, Part, calls
 from voice.clock import run

@@ -22,10 +22,10 @@ from orchestration import (
     TextChannel,
     TextContent,
 )
-from orchestration.agent import STALLED
 from orchestration.broadcast import PATIENCE
 from orchestration.event import RoomEvent
 from orchestration.models.model import Message, Role
+from orchestration.models.watched import STALLED
 from orchestration.readers import MAX_SENDERS
 from orchestration.session import LINGER
 from tests.orchestration.models.double import calls

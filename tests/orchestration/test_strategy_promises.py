@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from delivery.ledger import LedgerError
 from orchestration import Agent, Loop, Pipeline, Supervisor, Swarm
-from orchestration.agent import ModelSilentError, ToolLoopError
+from orchestration.models.watched import ModelSilentError, ToolLoopError
 from orchestration.room_trouble import RoomError
 from orchestration.store.trouble import StoreError
 from orchestration.strategies.orchestration import Orchestration

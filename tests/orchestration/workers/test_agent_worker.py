@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from orchestration.agent import MAX_CALLS, MAX_ROUNDS, MAX_TEXT, Agent
+from orchestration.agent import MAX_ROUNDS, Agent
 from orchestration.engines.engine import EngineError, TaskResult
 from orchestration.engines.steps import RecordedSteps
 from orchestration.models.model import Message, Role, ToolCall
+from orchestration.models.watched import MAX_CALLS, MAX_TEXT
 from orchestration.workers import AgentWorker
 from orchestration.workers.handed import passed_on
 from orchestration.workers.worker import finish
