@@ -15,13 +15,14 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
 from delivery.ledger import LEASE, Ledger, LedgerError, Status
 from orchestration import Runtime
 from orchestration.engines.engine import EngineError, TaskEngine
+from orchestration.storage import Storage
 from tests.crash.ear import Notes, TownChannel
 from tests.crash.fate import Fate, FatedEngine, FatedLedger
 from tests.crash.house import ROOM, team
@@ -64,13 +65,13 @@ class _Mortal(Runtime):
         self._fate = fate
         self._lease = lease
 
-    def _parts(self) -> Any:
-        ledger, engine, *others = super()._parts()
-        cast("Any", ledger)._lease = self._lease
-        return (
-            cast("Ledger", FatedLedger(ledger, self._fate)),
-            cast("TaskEngine", FatedEngine(engine, self._fate)),
-            *others,
+    def _parts(self) -> Storage:
+        parts = super()._parts()
+        cast("Any", parts.ledger)._lease = self._lease
+        return replace(
+            parts,
+            ledger=cast("Ledger", FatedLedger(parts.ledger, self._fate)),
+            engine=cast("TaskEngine", FatedEngine(parts.engine, self._fate)),
         )
 
 
