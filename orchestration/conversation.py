@@ -134,6 +134,8 @@ class Conversation:
         match event:
             case Joined(caller):
                 self._away.discard(caller)
+                if (reply := self._reply) and reply.turn.caller == caller and reply.utterance:
+                    reply.missed = reply.missed and reply.utterance.started is not None
             case Left(caller) | Deafened(caller):
                 self._away.add(caller)
                 if self._reply and self._reply.turn.caller == caller:

@@ -407,3 +407,26 @@ def test_a_result_whose_reply_only_another_caller_hears_is_owed(after: float, ba
 
     long = "here: result a and that is all there is to it."
     play(script, talk([calls("look")], [long], ["Fine."]), look)
+
+
+def test_a_result_is_told_once_to_who_was_away_only_before_the_answer_began() -> None:
+    async def look() -> str:
+        """For who asked."""
+        call = running[0]
+        await call.runtime.deliver(call.room, "result a.", id="a", strategy="queued", to="caller", fold=False)
+        call.runtime.carry(call.room, "a")
+        await asyncio.sleep(3)
+        return "result a."
+
+    async def script(call: SimulatedCall) -> None:
+        call.joined_by("bert")
+        await call.interrupt("do it")
+        await call.silence(1)
+        call.caller.drop()
+        await call.silence(1)
+        call.caller.reconnect()
+        await call.silence(40)
+        assert [line.heard for line in call.lines] == ["here: result a."]
+        assert await status(call, "a") is Status.HEARD
+
+    play(script, talk([calls("look")], ["here: result a."], ["Fine."]), look)
