@@ -32,7 +32,7 @@ from tests.delivery.house import Door
 from tests.orchestration.post import Reader
 from voice.channel import APOLOGY, Text, random_id
 from voice.clock import now
-from voice.events import Event, Left, Turn, TurnEnded
+from voice.events import Deafened, Event, Left, Turn, TurnEnded
 from voice.floor import FloorChanged
 from voice.simulated import SimulatedCaller, SimulatedChannel
 
@@ -210,7 +210,7 @@ class Channel(SimulatedChannel):
     def _note(self, event: Event | FloorChanged, at: float) -> None:
         if isinstance(event, TurnEnded):
             self.taken.append(event.turn)
-        if isinstance(event, Left):
+        if isinstance(event, Left | Deafened):
             self.left.append((at, event.caller))
 
     def say(self, text: Text, *, reply_to: Turn | None = None, **more: Any) -> Any:
@@ -859,7 +859,13 @@ class Stage:
         """Nobody hears or reads a result twice, unless the answer that told it came to no end."""
         for channel in self.channels:
             for who, caller in channel.people.items():
-                whole = [line for line in caller.lines if line.utterance.reply_to is None or line.utterance.complete]
+                gone = [at for at, left in channel.left if left == who]
+                whole = [
+                    line
+                    for line in caller.lines
+                    if line.utterance.reply_to is None
+                    or (line.utterance.complete and not any(line.started <= at <= (line.ended or at) for at in gone))
+                ]
                 words = Counter(word for line in whole for word in FOUND.findall(line.heard))
                 # What was said for another one, who was away, is said again.
                 twice = [word for word, times in words.items() if times > 1 and self._asker(word) == who]
