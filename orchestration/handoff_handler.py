@@ -33,6 +33,7 @@ from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory, ChannelType, TextContent
 from orchestration.renamed import renamed
 from orchestration.room import Room
+from orchestration.room_trouble import RoomError
 from orchestration.state import ConversationState
 from orchestration.status.entry import StatusLevel
 from orchestration.store.trouble import StoreError
@@ -196,7 +197,7 @@ class HandoffHandler:
         except _NotAllowedError as error:
             await _tell_rejection(runtime, room, by, arguments, error.rejection)
             return f"error: {error.rejection.reason}"
-        except (StoreError, KeyError, ValueError) as error:
+        except (StoreError, RoomError, ValueError) as error:
             log.error("room %s: a handoff by %s cannot be kept: %s", room.id, by, error)
             return FAILED
         made = decided[-1]
@@ -218,7 +219,7 @@ class HandoffHandler:
 
         try:
             after = await runtime.store.change_state(room, take_back)
-        except (StoreError, KeyError, ValueError) as error:
+        except (StoreError, RoomError, ValueError) as error:
             log.error("room %s: the handoff to %s cannot be taken back: %s", room.id, to, error)
             return
         if after is before[-1]:

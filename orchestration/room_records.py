@@ -14,6 +14,7 @@ from orchestration.models.model import Message, Role
 from orchestration.plain import ReadOnly
 from orchestration.room import Room
 from orchestration.room_memory import RoomMemory
+from orchestration.room_trouble import RoomError
 from orchestration.state import KEY, ConversationState, StateError, get_conversation_state, with_conversation_state
 from orchestration.store.journal import Journal
 from orchestration.store.store import RoomStore
@@ -59,15 +60,15 @@ class RoomRecords:
     async def update_room(self, room: Room) -> Room:
         """Keep the metadata of this (perhaps changed) room, durably; then the live room has them, and is returned.
 
-        Raises TypeError for what is no room, ValueError for metadata that are not plain data, KeyError when there is no
-        such room (any more), and StaleRoomError when another process changed it meanwhile; the room has what that one
-        made of it then.
+        Raises TypeError for what is no room, ValueError for metadata that are not plain data, RoomError when there is
+        no such room (any more), and StaleRoomError when another process changed it meanwhile; the room has what that
+        one made of it then.
         """
         if not isinstance(getattr(room, "id", None), str) or not hasattr(room, "metadata"):
             raise TypeError(f"room: {room!r:.60} is no Room; give one, like set_conversation_state returns")
         live = self.rooms.find(room.id)
         if live is None:
-            raise KeyError(f"room: there is no room {room.id!r} in this process; create_room makes one")
+            raise RoomError(f"room: there is no room {room.id!r} in this process; create_room makes one")
         metadata = bounded(room.metadata)
         kept = with_conversation_state(metadata, get_conversation_state(room)) if KEY in metadata else metadata
         async with live.saving:
@@ -80,12 +81,12 @@ class RoomRecords:
         """Keep what `change` makes of the state of the room's conversation, durably; one change after the other.
 
         It is asked again when another process changed the room meanwhile; if it gives the same state back, there is
-        nothing to keep. Raises what it raises, KeyError when the room is there no more, and StoreError.
+        nothing to keep. Raises what it raises, RoomError when the room is there no more, and StoreError.
         """
         for left in reversed(range(TRIES)):
             async with room.saving:
                 if self.rooms.find(room.id) is not room:
-                    raise KeyError(f"room: the room {room.id!r} was closed")
+                    raise RoomError(f"room: the room {room.id!r} was closed")
                 before = get_conversation_state(room)
                 after = change(before)
                 if after is before:

@@ -120,10 +120,10 @@ class _RoomTasks:
         if tasks:
             last = tasks[-1].task
             done = await self.runtime.tasks.cancel(last.id)
-            return f"All right, I dropped {last.input}." if done else "It has just finished."
+            return f"All right, I dropped {_short(last.input)}." if done else "It has just finished."
         if results:
             await self.runtime.receipt(results[-1].delivery.id).cancel()
-            return f"All right, I dropped {_input(results[-1])}."
+            return f"All right, I dropped {_short(_input(results[-1]))}."
         there = _names(running, waiting)
         return f"There is nothing about that. There is {_list(there)}." if there else "There is nothing to cancel."
 
@@ -168,9 +168,9 @@ class _RoomTasks:
 def _told(standing: Standing) -> str:
     """How one task gets on."""
     if standing.status is TaskStatus.QUEUED:
-        return f"{standing.task.input} is still waiting for its turn with {standing.label}."
+        return f"{_short(standing.task.input)} is still waiting for its turn with {standing.label}."
     are = "are" if " and " in standing.label else "is"
-    told = f"{standing.label} {are} still working on {standing.task.input}"
+    told = f"{standing.label} {are} still working on {_short(standing.task.input)}"
     parts = "; ".join(dict.fromkeys(standing.progress.values()))
     return f"{told}: {parts}." if parts else f"{told}."
 
@@ -182,10 +182,16 @@ def _input(entry: Entry) -> str:
 
 def _names(tasks: Sequence[Standing], results: Sequence[Entry]) -> list[str]:
     """What was asked for, each once."""
-    return list(dict.fromkeys([*(one.task.input for one in tasks), *map(_input, results)]))
+    return list(dict.fromkeys(map(_short, [*(one.task.input for one in tasks), *map(_input, results)])))
 
 
 def _list(names: Sequence[str], last: str = " and ") -> str:
     """The first ones of these names."""
-    short = [name if len(name) <= NAMED_CHARS else f"{name[: NAMED_CHARS - 1]}…" for name in names[:NAMED]]
-    return last.join(filter(None, (", ".join(short[:-1]), short[-1])))
+    *some, one = names[:NAMED]
+    return last.join(filter(None, (", ".join(some), one)))
+
+
+def _short(input: str) -> str:
+    """What was asked for, as it is named to callers: its first paragraph, and not much of that."""
+    name = " ".join(input.strip().partition("\n\n")[0].split())
+    return name if len(name) <= NAMED_CHARS else f"{name[: NAMED_CHARS - 1]}…"

@@ -16,6 +16,7 @@ from orchestration import (
     ConversationState,
     InboundMessage,
     RoomElsewhereError,
+    RoomError,
     Runtime,
     TextChannel,
     TextContent,
@@ -346,7 +347,7 @@ def test_a_room_that_is_none_or_gone_is_refused() -> None:
                 with pytest.raises(TypeError, match="is no Room"):
                     await runtime.store.update_room(wrong)  # type: ignore[arg-type]
             await runtime.close_room("lobby")
-            with pytest.raises(KeyError, match="there is no room 'lobby'"):
+            with pytest.raises(RoomError, match="there is no room 'lobby'"):
                 await runtime.store.update_room(room)
 
     run(main())
@@ -469,7 +470,7 @@ def test_a_change_is_made_again_of_what_another_process_made_of_the_room() -> No
             assert (seen, after.phase) == (["intake", "escalation"], "handling")
             assert [step.from_phase for step in get_conversation_state(room).phase_history] == ["escalation"]
             await runtime.close_room("lobby")
-            with pytest.raises(KeyError, match="the room 'lobby' was closed"):
+            with pytest.raises(RoomError, match="the room 'lobby' was closed"):
                 await runtime.store.change_state(room, change)
 
     run(main())

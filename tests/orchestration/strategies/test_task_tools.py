@@ -15,6 +15,7 @@ from orchestration.engines.memory import MemoryEngine
 from orchestration.models.scripted import Intent, Scripted
 from orchestration.simulation import SimulatedCall, simulate
 from orchestration.slots import Slots
+from orchestration.strategies.task_tools import NAMED_CHARS, task_tools
 from orchestration.workers import Context, FunctionWorker
 from voice.clock import run
 
@@ -421,3 +422,18 @@ def test_many_names_are_not_all_told() -> None:
         await ask(call, "what about trains", "about boat seven, boat six, boat five, boat four and boat three.")
 
     play(script)
+
+
+def test_work_is_named_by_its_beginning_however_long_it_is() -> None:
+    async def script() -> None:
+        async with Runtime(orchestration=house().orchestration, state=None) as runtime:
+            await runtime.create_room("lobby")
+            status, cancel, _ = task_tools(runtime, "lobby")
+            task = f"boats {'x' * 200}\n\nThis was said before that: a secret."
+            await runtime.delegate("lobby", "ages", task)
+            await asyncio.sleep(1)
+            named = f"boats {'x' * (NAMED_CHARS - 7)}…"
+            assert (await status.run({})).startswith(f"Ages is still working on {named}")
+            assert await cancel.run({}) == f"All right, I dropped {named}."
+
+    run(script())
