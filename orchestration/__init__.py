@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from delivery.desk import Refuse
     from orchestration.agent import Agent
     from orchestration.asked import Asked, Responder
+    from orchestration.engines.engine import EngineError, TaskResult
     from orchestration.event import RoomEvent
     from orchestration.handoff import HandoffRules
     from orchestration.handoff_handler import HandoffHandler, setup_handoff
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from orchestration.memory import MemoryProvider, SlidingWindowMemory
     from orchestration.pipeline import ConversationPipeline, PipelineStage
     from orchestration.room import Room
-    from orchestration.room_trouble import RoomElsewhereError, TooManyMessagesError
+    from orchestration.room_trouble import RoomElsewhereError, TooManyMessagesError, TooManyRoomsError
     from orchestration.routing import ConversationRouter, Route, Router, RoutingConditions, RoutingRule
     from orchestration.routing_cascade import CascadeRouter, Tier
     from orchestration.routing_model import ModelRouter
@@ -46,19 +47,25 @@ if TYPE_CHECKING:
         StatusError,
         StatusLevel,
     )
-    from orchestration.store import StaleRoomError
+    from orchestration.store import RoomStore, StaleRoomError, StoreError
     from orchestration.strategies.loop import Loop
     from orchestration.strategies.orchestration import Orchestration
     from orchestration.strategies.pipeline import Pipeline
     from orchestration.strategies.supervisor import Supervisor
     from orchestration.strategies.swarm import Swarm
-    from orchestration.text_channel import TextChannel
+    from orchestration.text_channel import Binding, TextChannel
     from orchestration.tools import Tool, tool
     from orchestration.verdict import Verdict
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Binding": "orchestration.text_channel",
+    "EngineError": "orchestration.engines.engine",
+    "RoomStore": "orchestration.store",
+    "StoreError": "orchestration.store",
+    "TaskResult": "orchestration.engines.engine",
+    "TooManyRoomsError": "orchestration.room_trouble",
     "RoomElsewhereError": "orchestration.room_trouble",
     "TooManyMessagesError": "orchestration.room_trouble",
     "TextChannel": "orchestration.text_channel",
@@ -128,6 +135,7 @@ __all__ = [
     "HANDOFF_TOOL",
     "Agent",
     "Asked",
+    "Binding",
     "CascadeRouter",
     "ChannelCategory",
     "ChannelType",
@@ -135,6 +143,7 @@ __all__ = [
     "ConversationPipeline",
     "ConversationRouter",
     "ConversationState",
+    "EngineError",
     "HandoffHandler",
     "HandoffMemoryProvider",
     "HandoffRules",
@@ -158,6 +167,7 @@ __all__ = [
     "RoomElsewhereError",
     "RoomError",
     "RoomEvent",
+    "RoomStore",
     "Route",
     "Router",
     "RoutingConditions",
@@ -173,12 +183,15 @@ __all__ = [
     "StatusEntry",
     "StatusError",
     "StatusLevel",
+    "StoreError",
     "Supervisor",
     "Swarm",
+    "TaskResult",
     "TextChannel",
     "TextContent",
     "Tier",
     "TooManyMessagesError",
+    "TooManyRoomsError",
     "Tool",
     "Verdict",
     "get_conversation_state",

@@ -1,4 +1,4 @@
-"""Renamed: who writes an argument that there is not, or by its name elsewhere, is told so, and what it is called here."""
+"""Renamed: who writes an argument that there is not, or by its name elsewhere, is told so, and its name here."""
 
 from __future__ import annotations
 
