@@ -52,6 +52,9 @@ class Room:
     saving: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _tools: list[tuple[str | None, Tool]] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return f"Room({self.id!r}, agents={list(self.agents)}, channels={list(self.channels)})"
+
     @property
     def talker(self) -> Agent | None:
         """The agent that has the conversation; the first one of the room, if none has it and no human either."""

@@ -44,6 +44,9 @@ class Line:
     _now: Callable[[], float]
     _spans: list[_Span] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return f"Line({self.started:.3f} s, {self.heard!r})" if self._spans else "Line(not heard)"
+
     @property
     def started(self) -> float:
         """When its first sample was at the ear."""

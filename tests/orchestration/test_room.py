@@ -31,6 +31,12 @@ def test_tools_are_added_and_names_are_used_once() -> None:
     assert [t.name for t in room.tools] == ["one", "two"]
 
 
+def test_a_room_that_is_printed_says_who_is_there() -> None:
+    room = Room("lobby", WaitForIdle())
+    room.attach(Agent("host", model=Double([[]])))
+    assert repr(room) == "Room('lobby', agents=['host'], channels=[])"
+
+
 def test_a_room_without_an_agent_has_tools_too() -> None:
     room = Room("lobby", WaitForIdle())
     room.equip(named("one"))

@@ -52,6 +52,13 @@ async def test_say_takes_a_persons_time(call: SimulatedCall) -> None:
 
 
 @script()
+async def test_a_line_that_is_printed_says_when_and_what(call: SimulatedCall) -> None:
+    await call.say("what time is it")
+    line = await call.hears("It is")
+    assert repr(line) == f"Line({line.started:.3f} s, 'It is')"
+
+
+@script()
 async def test_say_waits_for_the_end_of_the_agents_line_and_a_little(call: SimulatedCall) -> None:
     await call.say("what time is it")
     line = await call.hears("It is")
