@@ -133,12 +133,7 @@ class SqliteIdentities:
 
     async def open(self) -> None:
         """Open the file and bring its tables up to date. Raises LedgerError naming path and fix."""
-        await self._database.open()
-        try:
-            await self._database.migrate("identities", _VERSIONS)
-        except BaseException:
-            await self._database.aclose()
-            raise
+        await self._database.open_with("identities", _VERSIONS)
 
     async def aclose(self) -> None:
         """Let go of the file."""

@@ -33,12 +33,7 @@ class PostgresIdentities:
 
     async def open(self) -> None:
         """Connect and bring the tables up to date. Raises LedgerError naming the database and the fix."""
-        await self._database.open()
-        try:
-            await self._database.migrate("identities", _VERSIONS)
-        except BaseException:
-            await self._database.aclose()
-            raise
+        await self._database.open_with("identities", _VERSIONS)
 
     async def aclose(self) -> None:
         """Let go of the database."""

@@ -210,6 +210,18 @@ class PostgresDatabase:
                 log.info("trying again: %s", error)
             await asyncio.sleep(_PAUSE)
 
+    async def open_with(self, part: str, versions: Sequence[str]) -> None:
+        """Open it for who keeps `part` in it, with tables that are up to date; it is let go again when they cannot be.
+
+        Raises what `open` and `migrate` raise.
+        """
+        await self.open()
+        try:
+            await self.migrate(part, versions)
+        except BaseException:
+            await self.aclose()
+            raise
+
     async def migrate(self, part: str, versions: Sequence[str]) -> None:
         """Bring `part`'s tables up to date: run each of `versions` (SQL) that was not run yet.
 

@@ -105,12 +105,7 @@ class PostgresLedger:
 
     async def open(self) -> None:
         """Connect and bring the tables up to date. Raises LedgerError naming the database and the fix."""
-        await self.database.open()
-        try:
-            await self.database.migrate("deliveries", VERSIONS)
-        except BaseException:
-            await self.database.aclose()
-            raise
+        await self.database.open_with("deliveries", VERSIONS)
 
     async def aclose(self) -> None:
         """Finish our writes, let go of the database."""

@@ -69,12 +69,7 @@ class PostgresStatusBackend(StatusBackend):
 
     async def open(self) -> None:
         """Connect and bring the tables up to date. Raises LedgerError naming the database and the fix."""
-        await self._database.open()
-        try:
-            await self._database.migrate("status", _VERSIONS)
-        except BaseException:
-            await self._database.aclose()
-            raise
+        await self._database.open_with("status", _VERSIONS)
 
     async def aclose(self) -> None:
         """Let go of the database."""

@@ -59,12 +59,7 @@ class SqliteStatusBackend(StatusBackend):
 
     async def open(self) -> None:
         """Open the file and bring its tables up to date. Raises LedgerError naming path and fix."""
-        await self._database.open()
-        try:
-            await self._database.migrate("status", _VERSIONS)
-        except BaseException:
-            await self._database.aclose()
-            raise
+        await self._database.open_with("status", _VERSIONS)
 
     async def aclose(self) -> None:
         """Let go of the file."""

@@ -75,12 +75,7 @@ class PostgresRoomStore:
         if self._opened:
             return
         with explained():
-            await self._database.open()
-            try:
-                await self._database.migrate("rooms", _VERSIONS)
-            except BaseException:
-                await self._database.aclose()
-                raise
+            await self._database.open_with("rooms", _VERSIONS)
         self._opened = True
 
     async def aclose(self) -> None:
