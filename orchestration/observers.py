@@ -25,13 +25,14 @@ class Observers:
         self._group = group
 
     def start(self, observer: Coroutine[Any, Any, object]) -> None:
-        """Let it look on. It must not raise."""
+        """Let it look on. What it raises is logged: in the group it would end all rooms."""
         if self._group is None:
             observer.close()
             return
-        task = self._group.create_task(observer, name="a hook")
+        task = self._group.create_task(_alone(observer), name="a hook")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: observer.close())  # it may have been cancelled before it began
 
     async def aclose(self) -> None:
         """Wait for those that look on, but not for long."""
@@ -41,3 +42,10 @@ class Observers:
         for task in self._tasks:
             log.warning("%s did not end within %g s and is broken off", task.get_name(), LAST_LOOK)
             task.cancel()
+
+
+async def _alone(observer: Coroutine[Any, Any, object]) -> None:
+    try:
+        await observer
+    except Exception:
+        log.exception("what goes on beside the talk failed")

@@ -44,5 +44,5 @@ class Parts:
         raise NotImplementedError
 
     def beside(self, work: Coroutine[Any, Any, object]) -> None:
-        """Let it run beside what goes on, as long as the runtime is open. It must not raise."""
+        """Let it run beside what goes on, as long as the runtime is open. What it raises is logged."""
         raise NotImplementedError

@@ -207,7 +207,7 @@ class Rooms:
         return True
 
     def beside(self, work: Coroutine[Any, Any, object]) -> None:
-        """Let it run beside what goes on. It must not raise."""
+        """Let it run beside what goes on. What it raises is logged."""
         self._runtime.beside(work)
 
     # -- channels of those who write

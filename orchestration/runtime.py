@@ -266,7 +266,7 @@ class Runtime(Hosting, Delivering, Delegating):
         return await self.hooks.run(event, HookContext(self, room), self._observers.start)
 
     def beside(self, work: Coroutine[Any, Any, object]) -> None:
-        """Let it run beside what goes on, as long as the runtime is open. It must not raise."""
+        """Let it run beside what goes on, as long as the runtime is open. What it raises is logged."""
         self._observers.start(work)
 
     # -- status

@@ -53,3 +53,34 @@ def test_nobody_looks_on_before_it_is_open_and_it_can_be_opened_again() -> None:
 
     run(main())
     assert seen == ["one", "two"]
+
+
+def test_what_one_raises_ends_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken() -> None:
+        raise OSError("the disk is full")
+
+    async def main() -> None:
+        observers = Observers()
+        async with asyncio.TaskGroup() as group:
+            observers.open(group)
+            observers.start(look(1, "on"))
+            observers.start(broken())
+            await asyncio.sleep(2)
+            await observers.aclose()
+
+    run(main())
+    assert seen == ["on"]
+    assert caplog.text.count("what goes on beside the talk failed") == 1
+
+
+def test_one_that_is_cancelled_before_it_began_is_closed() -> None:
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            observers = Observers()
+            observers.open(group)
+            observers.start(look(0, "never"))
+            for task in list(observers._tasks):
+                task.cancel()
+
+    run(main())
+    assert seen == []

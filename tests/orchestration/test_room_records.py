@@ -143,6 +143,25 @@ def test_what_was_for_one_agent_only_is_not_told_to_all_after_a_restart() -> Non
 # -- rooms that go with their talk
 
 
+def test_a_store_that_fails_otherwise_than_it_says_ends_no_room(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(MemoryRoomStore):
+        async def save(self, room: str, metadata: Mapping[str, Any], version: int) -> int:
+            raise OSError("the disk is full")
+
+    async def main() -> None:
+        runtime, _ = made([["one."], ["two."]], store=Broken())
+        async with runtime:
+            ann = await call(runtime)
+            for _ in range(2):
+                await ann.say("hello")
+                await asyncio.sleep(UPKEEP)
+            assert runtime.session("lobby") is not None
+            assert [event.text for event in await runtime.store.timeline("lobby")] == ["hello", "one.", "hello", "two."]
+
+    run(main())
+    assert "the disk is full" in caplog.text
+
+
 def test_a_passing_room_is_taken_up_after_a_crash_for_a_while() -> None:
     store = MemoryRoomStore()
 
