@@ -7,7 +7,6 @@ import inspect
 import logging
 from typing import TYPE_CHECKING
 
-from delivery.desk import Refuse
 from orchestration.event import RoomEvent
 from orchestration.hooks import HookContext, HookTrigger
 from orchestration.inbound import ChannelCategory
@@ -46,16 +45,10 @@ class Broadcast:
 
     def after(self, event: RoomEvent) -> None:
         """It was said: hooks are told, soon."""
-        if self._runtime.hooks.any(HookTrigger.AFTER_BROADCAST, event.room):
-            self._runtime.beside(self._after(event))
-
-    async def _after(self, event: RoomEvent) -> None:
         runtime = self._runtime
-        try:
+        if runtime.hooks.any(HookTrigger.AFTER_BROADCAST, event.room):
             context = HookContext(runtime, event.room)
-            await runtime.hooks.broadcast(HookTrigger.AFTER_BROADCAST, event, context, runtime.beside)
-        except Refuse:
-            log.warning("event %s was said: a hook for it cannot refuse", event.id)
+            runtime.beside(runtime.hooks.broadcast(HookTrigger.AFTER_BROADCAST, event, context, runtime.beside))
 
     def show(self, room: Room, event: RoomEvent, only: frozenset[str] | None = None) -> None:
         """Have the room's channels (`only` these) see it, without waiting for them."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from delivery.desk import Refuse
 from delivery.strategies import Strategy, resolve
 from orchestration.broadcast import Broadcast
 from orchestration.content import made_speakable, readable
@@ -20,8 +18,6 @@ from orchestration.parts import Parts
 from orchestration.status.bus import StatusBus
 from orchestration.status.task_news import told
 from orchestration.tasks import TaskNews
-
-log = logging.getLogger("sottovoce.runtime")
 
 
 class Delegating(Parts):
@@ -77,15 +73,9 @@ class Delegating(Parts):
         if session := self._rooms.session(news.task.room):
             session.shown.task(news)
         if not news.part and news.status.terminal:
-            self.beside(self._completed(news))
+            facts = {"worker": news.task.worker, "status": news.status.value, "error": news.error}
+            self.beside(self.fire(HookTrigger.ON_TASK_COMPLETED, news.task.room, news.task.id, news.task.input, facts))
         self._status.post(**told(news))
-
-    async def _completed(self, news: TaskNews) -> None:
-        facts = {"worker": news.task.worker, "status": news.status.value, "error": news.error}
-        try:
-            await self.fire(HookTrigger.ON_TASK_COMPLETED, news.task.room, news.task.id, news.task.input, facts)
-        except Refuse:
-            log.warning("task %s is over: a hook for it cannot refuse", news.task.id)
 
     def _share(self, task: Task, part: str, label: str, text: str, metadata: Mapping[str, Any]) -> None:
         """A worker said or did something: the channels that it shares with its room see it, in a child room of its own,

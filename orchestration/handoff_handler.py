@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from delivery.desk import Refuse
 from orchestration.agent import Agent
 from orchestration.asked import Asked, current
 from orchestration.event import RoomEvent
@@ -109,7 +108,7 @@ class HandoffHandler:
             time_limit=time_limit,
         )
         self._rules: dict[tuple[Agent, ...], HandoffRules | None] = {}
-        """One a room: of two handoffs at once the second sees what the first has done."""
+        """By the agents that are in a room; None: they fit no rules."""
 
     def rules(self, room: Room) -> HandoffRules | None:
         """Who may hand over to whom in this room, as long as its agents stay; None: its agents fit no rules."""
@@ -275,7 +274,7 @@ async def _tell(runtime: Runtime, room: Room, by: str, made: Handoff) -> None:
     id = _note(runtime, room, f"{by} handed the conversation over to {to}.", facts)
     _post(runtime, room, by, StatusLevel.OK, f"to {to}: {made.reason}", facts)
     for trigger in (HookTrigger.ON_HANDOFF, HookTrigger.ON_PHASE_TRANSITION):
-        await _fire(runtime, trigger, room, id, made.reason, facts)
+        await runtime.fire(trigger, room.id, id, made.reason, facts)
 
 
 async def _tell_return(runtime: Runtime, room: Room, made: Handoff, after: ConversationState) -> None:
@@ -291,7 +290,7 @@ async def _tell_return(runtime: Runtime, room: Room, made: Handoff, after: Conve
     }
     id = _note(runtime, room, f"{reason}; {back} has the conversation again.", facts, back=True)
     _post(runtime, room, to, StatusLevel.FAILED, f"back to {back}: {reason}", facts)
-    await _fire(runtime, HookTrigger.ON_PHASE_TRANSITION, room, id, reason, facts)
+    await runtime.fire(HookTrigger.ON_PHASE_TRANSITION, room.id, id, reason, facts)
 
 
 def _note(runtime: Runtime, room: Room, text: str, facts: Mapping[str, Any], *, back: bool = False) -> str:
@@ -327,13 +326,4 @@ async def _tell_rejection(runtime: Runtime, room: Room, by: str, arguments: Mapp
     target = arguments.get("target") if isinstance(arguments, Mapping) else None
     facts = {"code": made.code.value, "reason": made.reason, "target": str(target)[:MAX_TARGET], "from_agent": by}
     log.info("room %s: %s must not hand over to %s: %s", room.id, by, facts["target"], made.reason)
-    await _fire(runtime, HookTrigger.ON_HANDOFF_REJECTED, room, f"handoff-{uuid4().hex[:12]}", made.reason, facts)
-
-
-async def _fire(
-    runtime: Runtime, trigger: HookTrigger, room: Room, id: str, text: str, facts: Mapping[str, Any]
-) -> None:
-    try:
-        await runtime.fire(trigger, room.id, id, text, facts)
-    except Refuse:
-        log.warning("room %s: %s is told of what has happened; a hook for it cannot refuse", room.id, trigger)
+    await runtime.fire(HookTrigger.ON_HANDOFF_REJECTED, room.id, f"handoff-{uuid4().hex[:12]}", made.reason, facts)

@@ -54,6 +54,17 @@ class HookTrigger(StrEnum):
     """An agent wanted to, and must not; metadata has the code and the reason."""
 
 
+REFUSABLE = frozenset(
+    {
+        HookTrigger.BEFORE_DELIVER,
+        HookTrigger.ON_TRANSCRIPTION,
+        HookTrigger.ON_TASK_DELEGATED,
+        HookTrigger.BEFORE_BROADCAST,
+    }
+)
+"""What a SYNC hook may `Refuse`: it has not happened yet."""
+
+
 class HookExecution(StrEnum):
     """How a hook is called."""
 
@@ -223,7 +234,10 @@ async def _ask(
             async with asyncio.timeout(PATIENCE):
                 result = await result
     except Refuse:
-        raise
+        if trigger in REFUSABLE:
+            raise
+        log.warning("hook %r for %s: it is told of what has happened and cannot refuse it", hook, trigger)
+        return event
     except (Exception, asyncio.CancelledError) as error:
         _failed(hook, trigger, error)
         return event

@@ -125,7 +125,7 @@ class Hosting(Parts):
         if not isinstance(channel, TextChannel):
             raise TypeError(f"channel: {channel!r:.60} is no TextChannel; agents come by attach_agent")
         room = self.room(valid_name(room_id, "room_id"))
-        binding = Binding(channel, known(ChannelCategory, "category", category), visibility, dict(metadata or {}))
+        binding = Binding(channel, known(ChannelCategory, "category", category), visibility, metadata or {})
         self._rooms.bind(room, binding)
         if binding.reads:
             try:

@@ -9,7 +9,8 @@ from typing import Any
 
 from orchestration.event import RoomEvent, known
 from orchestration.identity import valid_name
-from orchestration.inbound import ChannelCategory, ChannelType
+from orchestration.inbound import MAX_METADATA, ChannelCategory, ChannelType
+from orchestration.plain import plain
 
 Send = Callable[[RoomEvent], object]
 """Hands an event to whoever is at the other end, plain or async; returns when they have it, raises when they do not get
@@ -55,6 +56,7 @@ class Binding:
         object.__setattr__(self, "category", known(ChannelCategory, "category", self.category))
         if self.category is ChannelCategory.INTELLIGENCE:
             raise ValueError("category: a text channel is no agent; use 'transport' or 'system'")
+        object.__setattr__(self, "metadata", plain(self.metadata, "metadata", MAX_METADATA))
         if not isinstance(self.visibility, str) or not self._named:
             raise ValueError(f"visibility: {self.visibility!r:.60} is not known; use {', '.join(_GROUPS)}, or ids")
 

@@ -154,7 +154,7 @@ def test_a_hook_cannot_refuse_what_has_happened(caplog: pytest.LogCaptureFixture
         assert await answer(runtime, "hello") == ("support", "support here.")
 
     open_to(script, orchestration=swarm(agent("sales", hand("support")), agent("support")))
-    assert "on_handoff is told of what has happened; a hook for it cannot refuse" in caplog.text
+    assert "for on_handoff: it is told of what has happened and cannot refuse it" in caplog.text
 
 
 def test_who_is_not_there_hands_nothing_over() -> None:

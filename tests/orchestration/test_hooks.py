@@ -12,7 +12,7 @@ import pytest
 
 from delivery.desk import Refuse
 from orchestration import ChannelCategory, ChannelType, RoomEvent, Runtime, TextContent
-from orchestration.hooks import PATIENCE, Hook, HookContext, HookEvent, HookExecution, Hooks, HookTrigger
+from orchestration.hooks import PATIENCE, REFUSABLE, Hook, HookContext, HookEvent, HookExecution, Hooks, HookTrigger
 from voice.clock import now, run
 
 EVENT = HookEvent(HookTrigger.ON_TRANSCRIPTION, "lobby", "turn-1", "hello", {"caller": "ann"})
@@ -136,6 +136,23 @@ def test_a_sync_hook_may_refuse_and_the_rest_is_not_called() -> None:
 
     run(main())
     assert called == []
+
+
+@pytest.mark.parametrize("trigger", sorted(set(HookTrigger) - REFUSABLE))
+def test_what_has_happened_cannot_be_refused_and_the_rest_is_told(
+    trigger: HookTrigger, caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[str] = []
+
+    async def main() -> None:
+        hooks = Hooks()
+        for hook in (refuse, lambda event, context: called.append(event.text)):
+            hooks.add(trigger, SYNC, 0, hook)
+        assert await hooks.run(replace(EVENT, trigger=trigger), CONTEXT, print) == EVENT.text
+
+    run(main())
+    assert called == [EVENT.text]
+    assert f"for {trigger}: it is told of what has happened and cannot refuse it" in caplog.text
 
 
 def test_an_async_hook_cannot_refuse(caplog: pytest.LogCaptureFixture) -> None:

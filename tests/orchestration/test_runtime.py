@@ -891,7 +891,7 @@ def test_a_hook_cannot_refuse_that_work_is_over(caplog: pytest.LogCaptureFixture
         await runtime.enter("lobby")
 
     play(script, runtime)
-    assert caplog.text.count("a hook for it cannot refuse") == 2
+    assert caplog.text.count("it is told of what has happened and cannot refuse it") == 2
 
 
 def test_hooks_that_look_on_are_waited_for_at_the_end_but_not_for_ever(caplog: pytest.LogCaptureFixture) -> None:

@@ -47,6 +47,7 @@ def test_a_channel_that_cannot_be_is_refused(wrong: dict[str, Any], said: str) -
         ({"visibility": ""}, "visibility: '' is not known; use all, none, transport, intelligence, or ids"),
         ({"visibility": " , "}, "visibility: ' , ' is not known"),
         ({"visibility": None}, "visibility: None is not known"),
+        ({"metadata": "x"}, "metadata"),
     ],
 )
 def test_a_binding_that_cannot_be_is_refused(wrong: dict[str, Any], said: str) -> None:
