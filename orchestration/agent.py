@@ -34,6 +34,14 @@ def valid_id(id: object) -> str:
     return id
 
 
+_ELSEWHERE = {
+    "provider": "agent.model",
+    "system_prompt": "agent.prompt",
+    "tool_handler": "await room.handoff.handle(room_id, agent_id, {...})",
+}
+"""What an agent is asked for by who knows RoomKit, and where it is here."""
+
+
 class Agent:
     """Who talks, or works. `role` and `description` tell people and other agents what it is for.
 
@@ -54,11 +62,14 @@ class Agent:
         tools: Sequence[Tool | Callable[..., Any]] = (),
         memory: MemoryProvider | None = None,
     ) -> None:
-        """Raises ValueError for a bad id, TypeError for unknown arguments, for what is no model and no memory, and for
-        two tools of one name."""
+        """Raises ValueError for a bad id, TypeError for unknown arguments, for what is no model, no text and no memory,
+        and for two tools of one name."""
         self.id = valid_id(id)
         if not callable(getattr(model, "stream", None)):
             raise TypeError(f"model: {model!r:.60} is no model, like Scripted(...)")
+        for field, text in {"prompt": prompt, "role": role, "description": description, "greeting": greeting}.items():
+            if not isinstance(text, str):
+                raise TypeError(f"{field}: {type(text).__name__} is no text; give a str")
         self.model = model
         self.prompt = prompt
         self.role = role
@@ -72,6 +83,12 @@ class Agent:
 
     def __repr__(self) -> str:
         return f"Agent({self.id!r})"
+
+    if not TYPE_CHECKING:  # or every name would be one
+
+        def __getattr__(self, name):
+            told = f"; it is {_ELSEWHERE[name]} here" if name in _ELSEWHERE else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{told}")
 
     async def reply(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestration.agent import Agent
+from orchestration.renamed import renamed
 from orchestration.routing import ConversationRouter, RoutingConditions, RoutingRule, members
 from orchestration.routing_hook import PRIORITY, known_agents
 from orchestration.state import ConversationState, agent_or_none, valid_agent, valid_phase
@@ -94,6 +95,7 @@ class ConversationPipeline:
         """The phases that may follow on each phase."""
         return {stage.phase: set(stage.leads_to) for stage in self.stages}
 
+    @renamed("install", kit="runtime")
     def install(
         self,
         runtime: Runtime,

@@ -19,12 +19,13 @@ def renamed(what: str, **ours: str) -> Callable[[Callable[P, R]], Callable[P, R]
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        known = frozenset(inspect.signature(function).parameters)
+        parameters = inspect.signature(function).parameters
+        passes_on = any(each.kind is each.VAR_KEYWORD for each in parameters.values())  # it knows what else there is
 
         @wraps(function)
         def checked(*args: P.args, **given: P.kwargs) -> R:
             for name in given:
-                if name not in known:
+                if name in ours or (name not in parameters and not passes_on):
                     raise TypeError(f"{what} got an unknown argument {name!r}{_instead(ours.get(name))}")
             return function(*args, **given)
 

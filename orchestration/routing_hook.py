@@ -11,6 +11,7 @@ from orchestration.agent import Agent
 from orchestration.event import RoomEvent
 from orchestration.identity import valid_name
 from orchestration.inbound import ChannelCategory
+from orchestration.renamed import renamed
 from orchestration.room_trouble import RoomError
 from orchestration.state import (
     KEY,
@@ -46,6 +47,7 @@ class Installable:
         """A SYNC hook for BEFORE_BROADCAST that marks what callers say with who answers it (see `Route.marks`)."""
         return _Routing(self)
 
+    @renamed("install", kit="runtime")
     def install(
         self: Router,
         runtime: Runtime,

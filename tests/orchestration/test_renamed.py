@@ -27,6 +27,16 @@ def test_the_other_name_is_answered_although_ours_is_missing() -> None:
         boat(colour="red")  # type: ignore[call-arg]
 
 
+def test_what_is_passed_on_is_not_known_here() -> None:
+    @renamed("Fleet", colour="paint")
+    def fleet(**boats: str) -> dict[str, str]:
+        return boats
+
+    assert fleet(paint="red", name="Anna") == {"paint": "red", "name": "Anna"}
+    with pytest.raises(TypeError, match="it is called 'paint' here"):
+        fleet(colour="red")
+
+
 def test_it_looks_as_it_did() -> None:
     assert (boat.__name__, boat.__doc__) == ("boat", "Make a boat.")
     assert list(inspect.signature(boat).parameters) == ["paint", "length"]

@@ -10,12 +10,23 @@ import pytest
 
 import orchestration
 from delivery import Immediate
-from orchestration import Agent, HandoffHandler, Loop, Runtime, Supervisor
+from orchestration import (
+    Agent,
+    ConversationPipeline,
+    ConversationRouter,
+    HandoffHandler,
+    Loop,
+    PipelineStage,
+    Runtime,
+    Supervisor,
+)
 from orchestration.models import Prepared
 from tests.orchestration.guide.written import agent
 
 MODEL = Prepared(["Hello."])
 A, B = agent("a"), agent("b")
+ROUTER = ConversationRouter(default_agent_id="a")
+PIPELINE = ConversationPipeline(stages=[PipelineStage(phase="talk", agent_id="a")])
 
 
 @pytest.mark.parametrize(
@@ -24,6 +35,10 @@ A, B = agent("a"), agent("b")
         (Agent, {"id": "a", "provider": MODEL}, "'provider'; it is called 'model' here"),
         (Agent, {"id": "a", "model": MODEL, "system_prompt": "x"}, "'system_prompt'; it is called 'prompt' here"),
         (Runtime, {"delivery_strategy": Immediate()}, "'delivery_strategy'; it is called 'delivery' here"),
+        (Agent, {"id": "a", "model": MODEL, "prompt": 5}, "prompt: int is no text; give a str"),
+        (Agent, {"id": "a", "model": MODEL, "greeting": None}, "greeting: NoneType is no text; give a str"),
+        (ROUTER.install, {"kit": None, "agents": [A]}, "'kit'; it is called 'runtime' here"),
+        (PIPELINE.install, {"kit": None, "agents": [A]}, "'kit'; it is called 'runtime' here"),
         (HandoffHandler, {"kit": None}, "'kit'; it is called 'runtime' here"),
         (Supervisor, {"supervisor": A, "workers": [B], "delivery_strategy": "queued"}, "it is called 'delivery' here"),
         (Loop, {"agent": A, "reviewer": B, "delivery_strategy": "queued"}, "it is called 'delivery' here"),
@@ -46,6 +61,13 @@ def test_an_import_of_roomkits_is_answered_with_ours(name: str, ours: str) -> No
         exec(f"from orchestration import {name}", {})
     with pytest.raises(AttributeError, match="no attribute 'Moon'"):
         orchestration.Moon  # noqa: B018
+
+
+def test_what_an_agent_of_roomkits_has_is_answered_with_ours() -> None:
+    with pytest.raises(AttributeError, match=r"'tool_handler'; it is await room\.handoff\.handle\(room_id, agent_id, "):
+        A.tool_handler  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'Agent' object has no attribute 'moon'$"):
+        A.moon  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_an_agent_can_still_be_copied() -> None:
