@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from delivery.desk import Refuse
 from delivery.ledger import Delivery
@@ -20,68 +20,29 @@ from orchestration.asked import ROUTED, UNCLEAR, Asked, Stage, answering, curren
 from orchestration.authors import Authors
 from orchestration.content import made_speakable
 from orchestration.event import RoomEvent
-from orchestration.fence import tell
 from orchestration.handoff_chain import HandoffChain
-from orchestration.inbound import ChannelCategory, InboundMessage
+from orchestration.host import Host
+from orchestration.inbound import ChannelCategory
 from orchestration.inbox import Written
-from orchestration.models.model import Message, Role, TextDelta, ToolCall
+from orchestration.models.model import Message, Role, ToolCall
 from orchestration.models.watched import ModelSilentError
 from orchestration.panel import UtteranceRole
 from orchestration.reply import SYSTEM, Reply, Words
-from orchestration.room import Room
 from orchestration.room_records import SEEN_BY
 from orchestration.room_trouble import RoomClosingError
 from orchestration.routing_hook import ALWAYS_PROCESS, HELD_BY, ROUTED_TO
 from orchestration.state import get_conversation_state
+from orchestration.telling import in_own_words
 from voice.channel import APOLOGY, Channel, Utterance, random_id
 from voice.events import Deafened, Event, Joined, Left, Turn
 from voice.floor import FloorChanged
 from voice.written import WrittenUtterance
 from voice.written_floor import REPLY
 
-if TYPE_CHECKING:
-    from orchestration.runtime import Runtime
-
 log = logging.getLogger("sottovoce.conversation")
 
 SURE = 0.5
 """Below this confidence the model is told that the words are a guess."""
-
-
-class Host(Protocol):
-    """Whose conversation it is: a room's live talk."""
-
-    room: Room
-    written: bool
-    """Its callers read; otherwise they hear."""
-
-    @property
-    def closing(self) -> bool:
-        """Nothing new is begun."""
-        ...
-
-    @property
-    def runtime(self) -> Runtime: ...
-
-    async def admit(self, turn: Turn, message: InboundMessage | None) -> RoomEvent | None:
-        """What the turn (which came as `message`, if it was written) is in the room; None: it is not answered."""
-        ...
-
-    def tell(self, event: RoomEvent) -> None:
-        """Something was said."""
-        ...
-
-    def oversee(self, agent: str, event: RoomEvent) -> None:
-        """An agent is to see an event that another one answers."""
-        ...
-
-    def noted(self, utterance: Utterance, kind: UtteranceRole, deliveries: tuple[str, ...], authors: Authors) -> None:
-        """An utterance of these agents begins, with these deliveries in it."""
-        ...
-
-    def settle_carried(self, delivery: str, heard: bool) -> None:
-        """A delivery was told with a reply, and `heard` whole or not."""
-        ...
 
 
 class Conversation:
@@ -418,16 +379,9 @@ class Conversation:
     async def word(self, deliveries: Sequence[Delivery], resume_from: str = "") -> AsyncIterator[str]:
         """Results in the agent's own words, fenced so that nothing in them is taken for an instruction."""
         results = [d.content for d in deliveries]
-        agent = self.room.talker
-        if agent is None:
-            yield "\n".join(results)
-            return
-        ask = Message(Role.USER, tell(results, written=self._host.written))
-        shown = [*self.room.memory.messages(agent), ask]
-        async with aclosing(agent.model.stream(shown, prompt=agent.prompt)) as deltas:
-            async for delta in deltas:
-                if isinstance(delta, TextDelta):
-                    yield delta.text
+        async with aclosing(in_own_words(self.room, results, written=self._host.written)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     def fold(self, deliveries: Sequence[Delivery]) -> bool:
         """Into the reply that is owed, as long as none of it is on its way to the ear."""

@@ -2,7 +2,7 @@
 
 A result may hold anything: what a worker found on a stranger's page also speaks to the model. So it stands between two
 lines that bear a key nobody could know when it was written, what is invisible is taken out, and no tool is offered
-beside it (see `orchestration.conversation`). That a model follows nothing in it cannot be promised, only be made hard:
+beside it (see `orchestration.telling`). That a model follows nothing in it cannot be promised, only be made hard:
 "spotlighting" by delimiters, Hines and others 2024, https://arxiv.org/abs/2403.14720.
 """
 
