@@ -54,6 +54,8 @@ class Rooms:
         self._sessions: dict[str, Session] = {}
         self._bound: dict[str, dict[str, None]] = {}
         """The rooms in which a text channel is."""
+        self._loading = 0
+        """Rooms that are on their way out of the store."""
         self._talks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -120,9 +122,13 @@ class Rooms:
 
     async def _make(self, room: Room, metadata: Mapping[str, Any]) -> Room:
         self._runtime.check_open()
-        if len(self._rooms) >= MAX_ROOMS:
+        if len(self._rooms) + self._loading >= MAX_ROOMS:
             raise TooManyRoomsError(f"there are {MAX_ROOMS} rooms in this process; close some")
-        await self._runtime.store.load(room, metadata)
+        self._loading += 1
+        try:
+            await self._runtime.store.load(room, metadata)
+        finally:
+            self._loading -= 1
         self._rooms[room.id] = room
         try:
             if room.orchestration is not None:

@@ -33,6 +33,7 @@ from orchestration.identity import MemoryIdentities
 from orchestration.observers import LAST_LOOK
 from orchestration.rooms import TooManyRoomsError
 from orchestration.simulation import SimulatedCall, simulate
+from orchestration.store import MemoryRoomStore, StoredRoom
 from orchestration.strategies.orchestration import Orchestration
 from orchestration.tasks import TaskNews
 from orchestration.workers import Context, FunctionWorker
@@ -547,6 +548,21 @@ def test_workers_of_one_id_in_two_rooms_are_each_rooms_own() -> None:
             await runtime.delegate("one", "new", "boats")
 
     play(script, made(orchestration=team(saying("three"))))
+
+
+def test_the_limit_holds_for_rooms_that_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration.rooms.MAX_ROOMS", 2)
+
+    class Slow(MemoryRoomStore):
+        async def load(self, room: str) -> StoredRoom | None:
+            await asyncio.sleep(1)
+            return await super().load(room)
+
+    async def script(runtime: Runtime) -> None:
+        rooms = await asyncio.gather(*(runtime.get_room(f"room {n}") for n in range(4)), return_exceptions=True)
+        assert [isinstance(each, TooManyRoomsError) for each in rooms] == [False, False, True, True]
+
+    play(script, made(store=Slow()))
 
 
 def test_there_is_a_limit_to_rooms(monkeypatch: pytest.MonkeyPatch) -> None:
