@@ -296,7 +296,7 @@ class HandoffRules:
             return None
         own = self.phase_map.get(target, phase)
         if phase != own:
-            return f"{target} works in the phase {own!r}, not in {phase!r}."
+            return f"{target} works in the phase {own!r}, not in {phase!r}; leave next_phase out."
         follows = phase in plan[now_in] if now_in in plan else any(phase in (at, *after) for at, after in plan.items())
         return None if follows else f"The phase {phase!r} does not follow on {now_in!r}."
 
