@@ -191,8 +191,10 @@ def test_without_a_human_there_is_none() -> None:
             WRITING.beginning,
             ask("agent-writer", next_phase="coding"),
             "not_allowed",
-            "agent-writer works in the phase 'report', not in 'coding'; leave next_phase out. "
-            "You can hand over to agent-coder, human.",
+            (
+                "agent-writer works in the phase 'report', not in 'coding'; leave next_phase out. "
+                "You can hand over to agent-coder, human."
+            ),
         ),
         (
             HandoffRules({"a": ""}, human=False),
