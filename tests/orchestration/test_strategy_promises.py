@@ -17,20 +17,13 @@ from orchestration.models.watched import ModelSilentError, ToolLoopError
 from orchestration.room_trouble import RoomError
 from orchestration.store.trouble import StoreError
 from orchestration.strategies.orchestration import Orchestration
+from tests.orchestration.plays.models import Judge, Looker, Maker, Player
+from tests.orchestration.plays.play import LINES, VOICES, Play, plays
+from tests.orchestration.plays.stage import Stage
+from tests.orchestration.plays.troupe import Planned, Troupe
+from tests.orchestration.plays.verdict import Verdict
+from tests.orchestration.plays.work import worker
 from tests.orchestration.post import Talks
-from tests.orchestration.troupe import (
-    LINES,
-    VOICES,
-    Judge,
-    Looker,
-    Maker,
-    Mood,
-    Planned,
-    Play,
-    Stage,
-    Troupe,
-    plays,
-)
 from voice.clock import run
 from voice.making import TextError
 
@@ -39,7 +32,7 @@ EXPECTED = (Planned, ModelSilentError, ToolLoopError, TextError, StoreError, Led
 
 
 def _agents(troupe: Troupe) -> list[Agent]:
-    return [Agent(id, model=troupe.model(id), description=f"For {id}.") for id in ("one", "two", "three")]
+    return [Agent(id, model=Player(troupe, id), description=f"For {id}.") for id in ("one", "two", "three")]
 
 
 def swarm(troupe: Troupe) -> Orchestration:
@@ -61,12 +54,14 @@ def plain(troupe: Troupe) -> Orchestration:
         await asyncio.sleep(1)
         return "pondered"
 
-    return Talks(Agent("one", model=troupe.model("one")), tools=[ponder])
+    return Talks(Agent("one", model=Player(troupe, "one")), tools=[ponder])
 
 
 def supervisor(**how: Any) -> Callable[[Troupe], Orchestration]:
     def make(troupe: Troupe) -> Orchestration:
-        return Supervisor(Agent("one", model=troupe.model("one")), [troupe.work("left"), troupe.work("right")], **how)
+        return Supervisor(
+            Agent("one", model=Player(troupe, "one")), [worker(troupe, "left"), worker(troupe, "right")], **how
+        )
 
     return make
 
@@ -74,7 +69,7 @@ def supervisor(**how: Any) -> Callable[[Troupe], Orchestration]:
 def loop(**how: Any) -> Callable[[Troupe], Orchestration]:
     def make(troupe: Troupe) -> Orchestration:
         maker, judge = Agent("maker", model=Maker(troupe)), Agent("judge", model=Judge(troupe))
-        return Loop(maker, [judge], host=Agent("one", model=troupe.model("one")), **how)
+        return Loop(maker, [judge], host=Agent("one", model=Player(troupe, "one")), **how)
 
     return make
 
@@ -136,9 +131,8 @@ def act(play: Play, name: str, *, voices: bool, reads: bool) -> None:
         troupe.begin("one")
         stage = Stage(troupe, TROUPES[name], reads=reads)
         troupe.strict = not (voices and reads)
-        stage.moody = any(isinstance(step, Mood) for _, step in play.steps)
         await stage.play(play.steps, voices=voices)
-        stage.judge()
+        Verdict(stage).judge()
         assert asyncio.all_tasks() == {asyncio.current_task()}, "something is left running"
 
     run(main())
