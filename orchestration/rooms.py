@@ -66,8 +66,10 @@ class Rooms:
         self._channels: ChannelFactory
 
     def open(self, group: asyncio.TaskGroup, channels: ChannelFactory) -> None:
-        """Talks can begin."""
+        """Talks can begin. The rooms of an earlier time are gone: whoever makes them again takes up what was kept."""
         self._group, self._channels, self._closing = group, channels, False
+        for room in list(self._rooms.values()):
+            self._gone(room)
         self.inbox.open(group)
 
     async def aclose(self) -> None:

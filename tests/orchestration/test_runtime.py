@@ -351,6 +351,19 @@ def test_a_result_that_comes_while_rooms_close_is_kept() -> None:
     run(main())
 
 
+def test_a_runtime_that_is_opened_again_begins_without_rooms() -> None:
+    async def main() -> None:
+        runtime = made(orchestration=None)
+        for _ in range(2):
+            async with runtime:
+                assert runtime._rooms.names == set()
+                await runtime.create_room("lobby", orchestration=team())
+                task = await runtime.delegate("lobby", "analyst", "boats")
+                assert await runtime.tasks.result(task.id, within=10) is not None
+
+    run(main())
+
+
 def test_what_was_unfinished_goes_on_when_it_is_opened_again() -> None:
     ledger, engine = MemoryLedger(), MemoryEngine()
 
