@@ -90,8 +90,8 @@ class RuntimeGate:
         """What the page tells callers about the agents: what scripts understand, each sentence once."""
         agents = self._runtime.orchestration.agents() if self._runtime.orchestration else ()
         if not agents:
-            return Help("none", note="Nobody answers in these rooms.")
-        names = ", ".join(dict.fromkeys(agent.model.name for agent in agents))
+            return Help("nobody", note="Nobody answers in these rooms.")
+        names = ", ".join(dict.fromkeys(agent.role or agent.id for agent in agents))
         scripts = [agent.model for agent in agents if isinstance(agent.model, Explained)]
         if len(scripts) < len(agents):
             return Help(names)

@@ -54,9 +54,10 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """What the page tells callers about the agent. `scripted`: it is no language model, and the page says so."""
+    """What the page tells callers about the agents, and with which of them they talk. `scripted`: there is no language
+    model behind them, and the page says so."""
 
-    model: str
+    agents: str
     scripted: bool = False
     note: str = ""
     phrases: tuple[Phrase, ...] = ()

@@ -232,7 +232,7 @@ function showHelp(help) {
       }),
     );
   }
-  for (const node of document.querySelectorAll(".brain")) node.textContent = help.model;
+  for (const node of document.querySelectorAll(".brain")) node.textContent = help.agents;
   for (const node of document.querySelectorAll(".brain-note")) node.textContent = help.note;
   for (const node of document.querySelectorAll(".scripted")) node.hidden = !help.scripted;
   for (const node of document.querySelectorAll(".help")) node.hidden = !help.phrases.length && !help.note;

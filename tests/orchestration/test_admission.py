@@ -229,8 +229,8 @@ def test_who_was_admitted_and_comes_after_the_talk_ended_is_in_the_next_one() ->
 
 def test_a_script_says_what_it_understands() -> None:
     brain = Scripted([Intent(["hello [there]"]), Intent(["bye"], shown="bye bye")], name="a script")
-    help = RuntimeGate(made(orchestration=Supervisor(Agent("host", model=brain), [analyst]))).help()
-    assert (help.model, help.scripted) == ("a script", True)
+    help = RuntimeGate(made(orchestration=Supervisor(Agent("host", model=brain, role="Host"), [analyst]))).help()
+    assert (help.agents, help.scripted) == ("Host", True)
     assert help.phrases == (Phrase("hello"), Phrase("bye bye"))
     assert help.note.startswith("A script, no language model")
 
@@ -240,13 +240,13 @@ def test_the_page_shows_what_any_of_several_scripts_understands() -> None:
     billing = Scripted([Intent(["hello"], answer="Hi."), Intent(["send it again"], answer="Yes.")], name="billing")
     both = Swarm([Agent("desk", model=desk), Agent("billing", model=billing)])
     help = RuntimeGate(made(orchestration=both)).help()
-    assert (help.model, help.scripted) == ("desk, billing", True)
+    assert (help.agents, help.scripted) == ("desk, billing", True)
     assert help.phrases == (Phrase("hello"), Phrase("pay a bill"), Phrase("send it again"))
     mixed = Swarm([Agent("desk", model=desk), Agent("open", model=Double([["hi"]]))])
-    assert RuntimeGate(made(orchestration=mixed)).help() == Help("desk, double")
+    assert RuntimeGate(made(orchestration=mixed)).help() == Help("desk, open")
 
 
 def test_a_model_is_named_and_nobody_is_said_to_be_there_who_is_not() -> None:
     model = Agent("host", model=Double([[]], name="a model"))
-    assert RuntimeGate(made(orchestration=Supervisor(model, [analyst]))).help() == Help("a model")
-    assert RuntimeGate(made()).help() == Help("none", note="Nobody answers in these rooms.")
+    assert RuntimeGate(made(orchestration=Supervisor(model, [analyst]))).help() == Help("host")
+    assert RuntimeGate(made()).help() == Help("nobody", note="Nobody answers in these rooms.")

@@ -98,7 +98,7 @@ def test_the_page_is_told_what_the_agent_is(client: Client) -> None:
     about = client.get("/about").json()
     assert about["title"] == "Support"
     assert about["help"] == {
-        "model": "an echo",
+        "agents": "an echo",
         "scripted": True,
         "note": "It says back what you say.",
         "phrases": [{"say": "Hello", "does": "Hello"}],
