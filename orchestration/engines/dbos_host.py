@@ -295,10 +295,15 @@ class DbosHost:
         """The finished steps of a resumed task.
 
         Asked for outside the workflow's context, where the question itself would become a step. Their numbers are
-        skipped: DBOS knows a step by its number and would hold a new one against the old one's name.
+        skipped: DBOS knows a step by its number and would hold a new one against the old one's name. If they cannot be
+        read, as DBOS is being shut down, the task stays unfinished: raised on, the error would be taken for its end.
         """
         question = DBOS.list_workflow_steps_async(id)
-        steps = await asyncio.get_running_loop().create_task(question, context=contextvars.Context())
+        try:
+            steps = await asyncio.get_running_loop().create_task(question, context=contextvars.Context())
+        except Exception as error:
+            log.warning("task %s is not resumed here, its steps cannot be read: %s", id, error)
+            raise asyncio.CancelledError from error
         for _ in range(max((step["function_id"] for step in steps), default=0)):
             DBOS.reserve_step()
         return {step["function_name"]: step["output"] for step in steps if step["error"] is None}
