@@ -22,15 +22,15 @@ help:
 serve: $(VENV)/.demo
 	$(BIN)/sottovoce serve examples/demo.py $(ARGS)
 
-# What listens, is killed or has a server of its own goes one after the other; the rest shares the cores.
-APART = browser or crash or postgres
-TOGETHER = -n auto -m "not ($(APART))"
+# What listens or is killed goes one after the other, as its times need the machine; the rest shares the cores.
+APART = browser or crash
+TOGETHER = -n auto -m
 # With ARGS that choose tests there may be none of a kind (pytest's exit code 5).
 SOME = $(if $(ARGS),|| [ $$? = 5 ])
 
 test: $(VENV)/.test browser postgres lint
 	$(BIN)/python -m pytest -m "$(APART)" $(ARGS) $(SOME)
-	$(BIN)/python -m pytest $(TOGETHER) $(ARGS) $(SOME)
+	$(BIN)/python -m pytest $(TOGETHER) "not ($(APART))" $(ARGS) $(SOME)
 
 # coverage starts before pytest: our plugin is loaded with pytest, too early for pytest-cov to see what it imports.
 coverage: $(VENV)/.test browser postgres
@@ -38,7 +38,7 @@ coverage: $(VENV)/.test browser postgres
 	@$(BIN)/python -m coverage report --skip-covered
 
 check: $(VENV)/.test lint
-	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
+	$(BIN)/python -m pytest $(TOGETHER) "not ($(APART) or postgres)" $(ARGS)
 
 soak: $(VENV)/.test postgres
 	$(BIN)/python -m pytest -m "not browser and not crash and not postgres and not speech" \
