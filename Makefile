@@ -23,7 +23,7 @@ serve: $(VENV)/.demo
 	$(BIN)/sottovoce serve examples/demo.py $(ARGS)
 
 # What listens or is killed goes one after the other, as its times need the machine; the rest shares the cores.
-APART = browser or crash
+APART = browser or crash and not processes
 TOGETHER = -n auto -m
 # With ARGS that choose tests there may be none of a kind (pytest's exit code 5).
 SOME = $(if $(ARGS),|| [ $$? = 5 ])
@@ -38,7 +38,7 @@ coverage: $(VENV)/.test browser postgres
 	@$(BIN)/python -m coverage report --skip-covered
 
 check: $(VENV)/.test lint
-	$(BIN)/python -m pytest $(TOGETHER) "not ($(APART) or postgres)" $(ARGS)
+	$(BIN)/python -m pytest $(TOGETHER) "not (browser or crash or postgres)" $(ARGS)
 
 soak: $(VENV)/.test postgres
 	$(BIN)/python -m pytest -m "not browser and not crash and not postgres and not speech" \

@@ -9,7 +9,7 @@ import pytest
 
 from tests.orchestration.engines.player import Player, Stage
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.processes]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
