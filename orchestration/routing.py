@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -159,7 +160,26 @@ class RoutingRule:
             return False
 
 
-class ConversationRouter(Installable):
+class OverseenRouter(Installable, ABC):
+    """A router of what people and programs say; its `supervisor_id` sees every event, whoever answers it."""
+
+    supervisor_id: str | None
+
+    async def route(
+        self, event: RoomEvent, state: ConversationState, *, agents: Collection[str], context: Any = None
+    ) -> Route | None:
+        """Who answers; None for what no person or program has said: agents never answer each other."""
+        if event.category is not ChannelCategory.TRANSPORT:
+            return None
+        route = await self._chosen(event, state, agents, context)
+        return overseen(route, self.supervisor_id, agents)
+
+    @abstractmethod
+    async def _chosen(self, event: RoomEvent, state: ConversationState, agents: Collection[str], context: Any) -> Route:
+        """Who answers, of those that are in the room."""
+
+
+class ConversationRouter(OverseenRouter):
     """The agent that has the conversation goes on with it; otherwise the first rule that matches; otherwise a default.
 
     Once an agent has given it to a human, no agent answers unless a rule says so. `supervisor_id` sees every event,
@@ -191,15 +211,6 @@ class ConversationRouter(Installable):
         """The agents to whom it may send."""
         default = [] if self.default_agent_id is None else [self.default_agent_id]
         return list(dict.fromkeys([*(rule.agent_id for rule in self.rules), *default]))
-
-    async def route(
-        self, event: RoomEvent, state: ConversationState, *, agents: Collection[str], context: Any = None
-    ) -> Route | None:
-        """Who answers; None for what no person or program has said: agents never answer each other."""
-        if event.category is not ChannelCategory.TRANSPORT:
-            return None
-        route = await self._chosen(event, state, agents, context)
-        return overseen(route, self.supervisor_id, agents)
 
     async def _chosen(self, event: RoomEvent, state: ConversationState, agents: Collection[str], context: Any) -> Route:
         if kept := affinity(state, agents):

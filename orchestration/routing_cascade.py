@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestration.event import RoomEvent
-from orchestration.inbound import ChannelCategory
-from orchestration.routing import Route, Router, Via, affinity, overseen
-from orchestration.routing_hook import Installable
+from orchestration.routing import OverseenRouter, Route, Router, Via, affinity
 from orchestration.state import ConversationState, agent_or_none
 from voice.cancellation import cancelled_here
 
@@ -41,7 +39,7 @@ class Tier:
             raise ValueError(f"patience: {self.patience!r:.60} is no number of seconds above 0, at most 60")
 
 
-class CascadeRouter(Installable):
+class CascadeRouter(OverseenRouter):
     """Asks `tiers` in order; the first good choice counts, else `fallback_agent_id`.
 
     Affinity goes before all of them, and so does a human who has the conversation: a router that guesses must not take
@@ -62,15 +60,6 @@ class CascadeRouter(Installable):
         self.tiers = tuple(each if isinstance(each, Tier) else Tier(each) for each in tiers)
         self.fallback_agent_id = fallback_agent_id
         self.supervisor_id = supervisor_id
-
-    async def route(
-        self, event: RoomEvent, state: ConversationState, *, agents: Collection[str], context: Any = None
-    ) -> Route | None:
-        """Who answers; None for what no person or program has said."""
-        if event.category is not ChannelCategory.TRANSPORT:
-            return None
-        route = await self._chosen(event, state, agents, context)
-        return overseen(route, self.supervisor_id, agents)
 
     async def _chosen(self, event: RoomEvent, state: ConversationState, agents: Collection[str], context: Any) -> Route:
         if kept := affinity(state, agents):

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestration.event import RoomEvent
-from orchestration.inbound import ChannelCategory
-from orchestration.routing import Route, Via, affinity, overseen
-from orchestration.routing_hook import Installable
+from orchestration.routing import OverseenRouter, Route, Via, affinity
 from orchestration.state import ConversationState, agent_or_none
 from voice.cancellation import cancelled_here
 
@@ -41,7 +39,7 @@ class Guess:
     confidence: float
 
 
-class GuessingRouter(Installable, ABC):
+class GuessingRouter(OverseenRouter):
     """The agent that has the conversation goes on with it; otherwise whom `guess` names; otherwise a default.
 
     Without `sticky` the words may take a conversation from the agent that has it; if they tell nothing, that one keeps
@@ -86,15 +84,6 @@ class GuessingRouter(Installable, ABC):
 
         It may raise anything; NoGuessError and TimeoutError are logged without a traceback.
         """
-
-    async def route(
-        self, event: RoomEvent, state: ConversationState, *, agents: Collection[str], context: Any = None
-    ) -> Route | None:
-        """Who answers; None for what no person or program has said: agents never answer each other."""
-        if event.category is not ChannelCategory.TRANSPORT:
-            return None
-        route = await self._chosen(event, state, agents, context)
-        return overseen(route, self.supervisor_id, agents)
 
     async def _chosen(self, event: RoomEvent, state: ConversationState, agents: Collection[str], context: Any) -> Route:
         kept = affinity(state, agents)

@@ -45,16 +45,14 @@ class Hooks:
             self._troupe.told.append(event)
 
     def _handed(self, event: HookEvent, context: HookContext) -> None:
-        self._troupe.handoffs.append((now(), event.metadata["to_agent"]))
         self._handing = (event.metadata["to_agent"],)
 
     def _stepped(self, event: HookEvent, context: HookContext) -> None:
-        giver, self._troupe.holder = event.metadata["from_agent"], event.metadata["to_agent"]
+        self._troupe.holder = event.metadata["to_agent"]
         if self._handing not in (None, (self._troupe.holder,)):
             self._troupe.fault(f"handed over to {self._handing}, and then to {self._troupe.holder}")
         self._handing = None
         self._troupe.holders.append((now(), self._troupe.holder))
-        self._troupe.steps_of_phase.append((now(), giver, self._troupe.holder))
 
     def _delegated(self, event: HookEvent, context: HookContext) -> str | None:
         self._troupe.delegated[event.id] = event.metadata["caller"]

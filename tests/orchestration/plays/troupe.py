@@ -54,10 +54,7 @@ class Troupe:
         self.said: list[Said] = []
         self.told: list[RoomEvent] = []
         """By AFTER_BROADCAST."""
-        self.handoffs: list[tuple[float, str | None]] = []
-        self.steps_of_phase: list[tuple[float, str | None, str | None]] = []
         self.faults: list[str] = []
-        self.models: list[tuple[float, str, int | None]] = []
         self.found: dict[int, str] = {}
         """Who asked for what was found."""
         self.delegated: dict[str, str | None] = {}
@@ -91,7 +88,6 @@ class Troupe:
 
     def called(self, agent: str, messages: Sequence[Message], turn: int | None, first: bool) -> None:
         """An agent's model is asked for a part of an answer."""
-        self.models.append((now(), agent, turn))
         _check_order(self, messages)
         asked = current()
         told = messages[-1].role is Role.USER and FENCED.search(messages[-1].text)
