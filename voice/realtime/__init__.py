@@ -1,0 +1,1 @@
+"""Speech-to-speech models, one provider a file."""
