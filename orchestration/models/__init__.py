@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall, ToolSpec
+    from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall, ToolSpec, Usage
     from orchestration.models.prepared import Prepared
     from orchestration.models.scripted import Intent, Scripted
 
@@ -19,9 +19,22 @@ _HOMES = {
     "TextDelta": "model",
     "ToolCall": "model",
     "ToolSpec": "model",
+    "Usage": "model",
 }
 
-__all__ = ["Delta", "Intent", "Message", "Model", "Prepared", "Role", "Scripted", "TextDelta", "ToolCall", "ToolSpec"]
+__all__ = [
+    "Delta",
+    "Intent",
+    "Message",
+    "Model",
+    "Prepared",
+    "Role",
+    "Scripted",
+    "TextDelta",
+    "ToolCall",
+    "ToolSpec",
+    "Usage",
+]
 
 
 def __getattr__(name: str) -> Any:

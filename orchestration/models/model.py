@@ -52,7 +52,20 @@ class TextDelta:
     text: str
 
 
-Delta = TextDelta | ToolCall
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a request cost, in tokens; `input` counts only those that no cache gave. `cost` in US dollars, where prices
+    are known. Comes last in a stream, if at all; also after one that was closed early it may never come."""
+
+    model: str
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    cost: float | None = None
+
+
+Delta = TextDelta | ToolCall | Usage
 
 
 def word_by_word(text: str) -> Iterator[TextDelta]:
