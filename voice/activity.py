@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from voice.ear import VoiceMoved, VoiceOff, VoiceOn
+from voice.ear_signals import VoiceMoved, VoiceOff, VoiceOn
 
 RELEASE = 0.15
 """A voice lasts until its probability is this much under the threshold (Silero's own hysteresis)."""

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any
 
 from voice.channel import APOLOGY, Caller
-from voice.ear import Ear, EarTimes
+from voice.ear import Ear
+from voice.ear_signals import EarTimes
 from voice.endpointing import Endpointer, FixedSilence
 from voice.events import DIGITS, Deafness, DigitPressed
 from voice.exchange import Exchange

@@ -11,83 +11,34 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from voice.backchannels import is_backchannel, words
-from voice.endpointing import Endpointer, FixedSilence, SoFar
-from voice.events import Dropped, LevelMoved, SpeechStarted, SpeechStopped, Turn, TurnDropped, TurnEnded, WordsHeard
-from voice.stt.recognizer import EagerEnd, Final, Hearing, Partial, Resumed
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceOn:
-    """Voice activity began. May be a click or a cough."""
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceOff:
-    """Voice activity ended. May be the gap between two syllables."""
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceMoved:
-    """The loudness of the voice moved."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecognizerLost:
-    """The recogniser broke: nothing that was asked of it will be answered. `Listen` may be obeyed by a new one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hushed:
-    """The caller is gone or does not hear: what they were saying is not waited for."""
-
-
-EarInput = VoiceOn | VoiceOff | VoiceMoved | Hearing | RecognizerLost | Hushed
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Begin the recogniser, with the audio since the time `since` and some lead-in."""
-
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class Conclude:
-    """End the recogniser: a `Final` is wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """The recogniser did not answer in time: another is wanted, of which nothing has been asked."""
-
-
-EarAction = (
-    SpeechStarted | SpeechStopped | WordsHeard | LevelMoved | TurnEnded | TurnDropped | Listen | Conclude | Restart
+from voice.ear_signals import (
+    Conclude,
+    EarAction,
+    EarInput,
+    EarTimes,
+    Hushed,
+    Judged,
+    Listen,
+    RecognizerLost,
+    Restart,
+    VoiceMoved,
+    VoiceOff,
+    VoiceOn,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EarTimes:
-    """How long the ear waits, in seconds."""
-
-    onset: float = 0.08
-    """Voice that lasts so long is speech; a click or a key has 20-60 ms."""
-    bridge: float = 0.1
-    """Silence shorter than this does not part voice: the closure of a plosive is shorter."""
-    final: float = 2.0
-    """How long the recogniser may take for its final transcript; then its last partial must do."""
-    murmur: float = 0.6
-    """A rejected transcript of a shorter voice is a noise or a murmur, unless it may be an answer."""
-    stuck: float = 6.0
-    """Voice without new words and of unmoved loudness is noise after this; the floor says so too (`FloorTimes`)."""
-    longest: float = 120.0
-    """A turn is ended after this, so that a television cannot fill the recogniser without end."""
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"EarTimes.{name} must be seconds > 0, not {getattr(self, name)!r}")
-
+from voice.endpointing import Endpointer, FixedSilence, SoFar
+from voice.events import (
+    Dropped,
+    LevelMoved,
+    SpeechStarted,
+    SpeechStopped,
+    Turn,
+    TurnDropped,
+    TurnEnded,
+    TurnForeseen,
+    TurnResumed,
+    WordsHeard,
+)
+from voice.stt.recognizer import EagerEnd, Final, Hearing, Partial, Resumed
 
 GUESSED = 0.3
 """Confidence of a turn for which the recogniser gave no final transcript."""
@@ -112,6 +63,14 @@ class _Turn:
     """Finals that were asked for and have not come."""
     finals: list[Final] = field(default_factory=list)
     partial: Partial = _NOTHING
+    eager: bool = False
+    """The recogniser believes that it is about over."""
+    over: float | None = None
+    """How likely a turn model finds that it is over."""
+    id: str = ""
+    """Its name, once it needs one."""
+    foreseen: str | None = None
+    """The words with which it was foreseen to end."""
 
     @property
     def text(self) -> str:
@@ -125,6 +84,7 @@ class Ear:
     `answering` may be set by who knows what the agent does, at the latest when `SpeechStarted` comes out: whether a
     mere "yeah" in the turn that begins would be an answer (a turn) or a backchannel (dropped). `new_id` names turns.
     `trusting`: the recogniser's partials are what was said; one that fits all it hears into a grammar only guesses.
+    `foresees`: somebody wants to know of turns that are most likely over.
     """
 
     caller: str
@@ -132,6 +92,7 @@ class Ear:
     endpointer: Endpointer = field(default_factory=FixedSilence)
     times: EarTimes = field(default_factory=EarTimes)
     trusting: bool = True
+    foresees: bool = False
     _now: float = float("-inf")
     _voice: bool = False
     _voice_since: float = 0.0
@@ -186,6 +147,8 @@ class Ear:
                 self._lose(actions)
             case Hushed():
                 self._hush(actions)
+            case Judged(over):
+                self._judge(over)
             case _:
                 self._hear(event, actions)
         self._advance(actions)
@@ -217,6 +180,8 @@ class Ear:
                 yield turn.alive_at + times.stuck
             elif not self._voice:
                 yield self._ends_at(turn)
+                if (foreseeable := self._foreseeable_at(turn)) is not None:
+                    yield foreseeable
 
     @property
     def _confirmed_at(self) -> float:
@@ -224,11 +189,22 @@ class Ear:
 
     def _ends_at(self, turn: _Turn) -> float:
         """When the present silence ends the turn."""
+        wait = self.endpointer.wait(self._so_far(turn))
+        return self._silent_since + max(wait, self.times.bridge)
+
+    def _so_far(self, turn: _Turn) -> SoFar:
         text = turn.text
         backchannel = not turn.answering and is_backchannel(text)
-        so_far = SoFar(text, turn.partial.complete, backchannel, turn.ended - turn.started)
-        wait = self.endpointer.wait(so_far)
-        return self._silent_since + max(wait, self.times.bridge)
+        length = turn.ended - turn.started
+        return SoFar(text, turn.partial.complete, backchannel, length, eager=turn.eager, over=turn.over)
+
+    def _foreseeable_at(self, turn: _Turn) -> float | None:
+        """When an answer to the turn as it stands may be begun ahead; None: not, or it was."""
+        text = turn.text
+        if not self.foresees or text == turn.foreseen or not words(text):
+            return None
+        wait = self.endpointer.foresee(self._so_far(turn))
+        return None if wait is None else self._silent_since + max(wait, self.times.bridge)
 
     def _advance(self, actions: list[EarAction]) -> None:
         """Do what time asks for now."""
@@ -241,6 +217,7 @@ class Ear:
         turn = self._turn
         if turn is None:
             return
+        self._foresee(turn, actions)
         if turn.listening:
             stuck = self._speaking and self._voice and now >= turn.alive_at + times.stuck
             if stuck or now >= turn.started + times.longest:
@@ -253,6 +230,24 @@ class Ear:
             self._stale = 0
             actions.append(Restart())
             self._finish(turn, actions, given_up=True)
+
+    def _foresee(self, turn: _Turn, actions: list[EarAction]) -> None:
+        """It may be time to say that the turn is most likely over."""
+        at = self._foreseeable_at(turn)
+        if at is not None and (turn.eager if self._voice else self._now >= at):
+            turn.foreseen = turn.text
+            actions.append(TurnForeseen(self._named(turn, 1.0)))
+
+    def _resume(self, turn: _Turn, actions: list[EarAction]) -> None:
+        """The turn goes on."""
+        turn.eager, turn.over = False, None
+        if turn.foreseen is not None:
+            turn.foreseen = None
+            actions.append(TurnResumed(self.caller))
+
+    def _named(self, turn: _Turn, confidence: float) -> Turn:
+        turn.id = turn.id or self.new_id()
+        return Turn(turn.id, self.caller, turn.text.strip(), turn.started, turn.ended, confidence)
 
     # -- voice
 
@@ -292,11 +287,16 @@ class Ear:
             return
         self._turn.alive_at = self._now
         actions.append(SpeechStarted(self.caller))
+        self._resume(self._turn, actions)
         if not self._turn.listening:
             self._turn.listening = True
             actions.append(Listen(since))
 
     # -- words
+
+    def _judge(self, over: float) -> None:
+        if self._turn is not None and not self._voice:
+            self._turn.over = over
 
     def _hear(self, hearing: Hearing, actions: list[EarAction]) -> None:
         turn = self._turn
@@ -304,13 +304,15 @@ class Ear:
             case Final():
                 self._take_final(hearing, actions)
             case Partial() | EagerEnd() if turn and not self._stale:
+                turn.eager = isinstance(hearing, EagerEnd)
                 complete = hearing.complete if isinstance(hearing, Partial) else True
                 before, turn.partial = turn.text, Partial(hearing.text, complete)
                 if words(turn.text) and turn.text != before:
                     turn.alive_at = self._now
                     actions.append(WordsHeard(self.caller, turn.text))
-            case Resumed() if turn:
+            case Resumed() if turn and not self._stale:
                 turn.partial = Partial(turn.partial.text)
+                self._resume(turn, actions)
             case _:
                 pass
 
@@ -362,9 +364,7 @@ class Ear:
             )
             if given_up and (turn.partial.text or not turn.finals):
                 confidence = min(confidence, GUESSED)
-            actions.append(
-                TurnEnded(Turn(self.new_id(), self.caller, text.strip(), turn.started, turn.ended, confidence))
-            )
+            actions.append(TurnEnded(self._named(turn, confidence)))
 
     def _murmured(self, turn: _Turn) -> bool:
         """A short sound that the recogniser could make nothing of, while nobody waited for one."""

@@ -91,6 +91,24 @@ class TurnEnded:
     turn: Turn
 
 
+@dataclass(frozen=True, slots=True)
+class TurnForeseen:
+    """A caller's turn is most likely over, but not yet for sure: what it takes to answer it may be begun.
+
+    `TurnEnded` (with the same id, perhaps in other words), `TurnDropped` or `TurnResumed` follows, or another of these
+    with more words.
+    """
+
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResumed:
+    """The turn that was foreseen to end goes on after all."""
+
+    caller: str
+
+
 class Dropped(StrEnum):
     """Why a caller's speech made no turn."""
 
@@ -179,6 +197,8 @@ Event = (
     | SpeechStopped
     | WordsHeard
     | LevelMoved
+    | TurnForeseen
+    | TurnResumed
     | TurnEnded
     | TurnDropped
     | DigitPressed

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from voice.activity import Activity
 from voice.alarm import Alarm
 from voice.audio import level
-from voice.ear import Conclude, Ear, EarInput, Hushed, Listen, RecognizerLost, Restart
+from voice.ear import Ear
+from voice.ear_signals import Conclude, EarInput, Hushed, Listen, RecognizerLost, Restart
 from voice.events import Event
 from voice.leg import FRAME_BYTES, FRAME_SECONDS
 from voice.stt.recognizer import Final, Hints, RecognizerStream, SpeechRecognizer

@@ -26,7 +26,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from voice.channel import APOLOGY, Caller
-from voice.ear import Ear, EarTimes
+from voice.ear import Ear
+from voice.ear_signals import EarTimes
 from voice.endpointing import Endpointer, FixedSilence
 from voice.exchange import Exchange
 from voice.floor import FloorTimes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from voice.alarm import Alarm
 from voice.channel import Caller
-from voice.ear import Conclude, EarAction, EarInput, Hushed, Listen, Restart, VoiceOff, VoiceOn
+from voice.ear_signals import Conclude, EarAction, EarInput, Hushed, Listen, Restart, VoiceOff, VoiceOn
 from voice.events import DIGITS, Deafness, DigitPressed
 from voice.simulated_ear import Line, SimulatedEar
 from voice.stt.recognizer import Final, Hearing, Partial

@@ -7,7 +7,7 @@ import math
 import random
 
 from voice.activity import Activity
-from voice.ear import VoiceMoved, VoiceOff, VoiceOn
+from voice.ear_signals import VoiceMoved, VoiceOff, VoiceOn
 
 
 def edges(activity: Activity, frames: list[tuple[float, float]]) -> list[tuple[int, str]]:

@@ -24,7 +24,7 @@ from tests.voice.doubles import (
 )
 from voice import clock
 from voice.cascade import CascadeChannel
-from voice.ear import EarTimes
+from voice.ear_signals import EarTimes
 from voice.events import (
     Deafened,
     Deafness,

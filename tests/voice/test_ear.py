@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from voice.ear import (
+from voice.ear import Ear
+from voice.ear_signals import (
     Conclude,
-    Ear,
     EarAction,
     EarInput,
     EarTimes,

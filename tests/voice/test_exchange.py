@@ -10,7 +10,8 @@ import pytest
 
 from voice import clock
 from voice.channel import Caller, Channel, random_id
-from voice.ear import Ear, Listen, VoiceOff, VoiceOn
+from voice.ear import Ear
+from voice.ear_signals import Listen, VoiceOff, VoiceOn
 from voice.endpointing import FixedSilence
 from voice.events import Deafness, DigitPressed, Event, ReplySettled, Turn, TurnEnded
 from voice.exchange import AFTERMATH, Exchange

@@ -11,7 +11,7 @@ from functools import partial
 from tests.bench.floor.caller import Kind, Voice
 from tests.bench.floor.talk import Call, Senses
 from tests.bench.floor.timeline import Timeline, Timer
-from voice.ear import EarInput, VoiceOff, VoiceOn
+from voice.ear_signals import EarInput, VoiceOff, VoiceOn
 from voice.endpointing import FixedSilence
 from voice.stt.recognizer import EagerEnd, Final, Partial
 

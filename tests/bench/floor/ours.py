@@ -28,7 +28,7 @@ from tests.bench.floor.mouth import Utterance
 from tests.bench.floor.room import CALLER, OURS, ROOM, Room
 from tests.bench.floor.talk import Result
 from tests.bench.floor.timeline import Alarm
-from voice.ear import VoiceOff, VoiceOn
+from voice.ear_signals import VoiceOff, VoiceOn
 from voice.events import Event, SpeakingStarted, TurnEnded
 from voice.floor import Blocker, FloorChanged
 

@@ -12,7 +12,7 @@ from tests.bench.floor.mouth import WORD, Utterance
 from tests.bench.floor.room import GiveWay, Room
 from tests.bench.floor.talk import Result
 from tests.bench.floor.timeline import Alarm
-from voice.ear import VoiceOff, VoiceOn
+from voice.ear_signals import VoiceOff, VoiceOn
 from voice.events import Event
 from voice.floor import FloorChanged
 

@@ -17,7 +17,8 @@ from tests.bench.floor.mouth import SYNTHESIS, Mouth, Utterance
 from tests.bench.floor.talk import Call, ReplyPlan, Response, Result
 from tests.bench.floor.timeline import Alarm, Timeline, Timer
 from voice.backchannels import is_backchannel, takes_floor
-from voice.ear import Conclude, Ear, EarAction, EarInput, Listen, Restart, VoiceOff, VoiceOn
+from voice.ear import Ear
+from voice.ear_signals import Conclude, EarAction, EarInput, Listen, Restart, VoiceOff, VoiceOn
 from voice.events import (
     Event,
     Joined,
