@@ -89,8 +89,11 @@ class CascadeChannel(Exchange):
         ear_times: EarTimes | None = None,
         hints: Hints | None = None,
         apology: str = APOLOGY,
+        preemptive: bool = True,
     ) -> None:
+        """`preemptive`: turns that are most likely over are told of (`TurnForeseen`), so that answers can be begun."""
         super().__init__(times=times, apology=apology)
+        self._preemptive = preemptive
         self._stt, self._tts, self._vad = stt, tts, vad
         self._endpointer = endpointer or FixedSilence()
         self._ear_times = ear_times or EarTimes()
@@ -109,7 +112,7 @@ class CascadeChannel(Exchange):
         the channel closes. A caller whose connection broke is waited for; one whose `serve` is cancelled has left."""
         self._check_open()
         id = leg.caller.id
-        ear = Ear(id, lambda: self._new_id("turn"), self._endpointer, self._ear_times)
+        ear = Ear(id, lambda: self._new_id("turn"), self._endpointer, self._ear_times, foresees=self._preemptive)
         visit = _Visit(leg, Listening(ear, self._stt, self._vad, self._hints, self.tell))
         if old := self._visits.get(id):
             self._dismiss(old)

@@ -15,8 +15,10 @@ from voice.activity import Activity
 from voice.alarm import Alarm
 from voice.audio import level
 from voice.ear import Ear
-from voice.ear_signals import Conclude, EarInput, Hushed, Listen, RecognizerLost, Restart
-from voice.events import Event
+from voice.ear_signals import Conclude, EarInput, Hushed, Judged, Listen, RecognizerLost, Restart
+from voice.endpointing import TurnModel
+from voice.events import Event, SpeechStarted, SpeechStopped, TurnDropped, TurnEnded
+from voice.judging import Judging
 from voice.leg import FRAME_BYTES, FRAME_SECONDS
 from voice.stt.recognizer import Final, Hints, RecognizerStream, SpeechRecognizer
 from voice.vad.detector import DetectorStream, VoiceDetector
@@ -63,12 +65,24 @@ class Listening:
         self._answered = False
         self._kept: deque[tuple[float, bytes]] = deque(maxlen=round(KEPT / FRAME_SECONDS))
         """The latest frames that no recogniser has been given, or only the one that is listening."""
+        self._judging: Judging | None = None
+        if isinstance(ear.endpointer, TurnModel):
+            self._judging = Judging(ear.endpointer, ear.caller, lambda over: self._input(Judged(over)))
         self._inputs: deque[EarInput] = deque()
         self._working = False
         self._warned = False
 
     async def run(self) -> None:
         """Keep a recogniser open, until cancelled, or until it has failed too often in a row."""
+        async with asyncio.TaskGroup() as group:
+            judging = group.create_task(self._judging.run(), name="judging turns") if self._judging else None
+            try:
+                await self._recognize()
+            finally:
+                if judging is not None:
+                    judging.cancel()
+
+    async def _recognize(self) -> None:
         tries = 0
         while True:
             error = await self._listen()
@@ -95,6 +109,8 @@ class Listening:
             self._input(edge)
         if listening and self._listening:
             self._push(pcm)
+            if self._judging is not None:
+                self._judging.hear(pcm)
         self._gap_alarm.set(now + GAP if self._activity.on else None)
 
     def hush(self) -> None:
@@ -161,7 +177,10 @@ class Listening:
         for action in actions:
             match action:
                 case Listen(since):
-                    self._listening, self._since = True, since
+                    anew, self._listening, self._since = not self._listening, True, since
+                    if self._judging is not None and anew:
+                        for pcm in self._lead_in():
+                            self._judging.hear(pcm)
                     self._begin()
                 case Conclude():
                     self._listening = False
@@ -172,7 +191,22 @@ class Listening:
                 case Restart():
                     self._restart()
                 case _:
+                    self._have_judged(action)
                     self._tell(action)  # type: ignore[arg-type]
+
+    def _have_judged(self, action: object) -> None:
+        """The turn model follows what the ear makes of the sound."""
+        if self._judging is None:
+            return
+        match action:
+            case SpeechStarted():
+                self._judging.resume()
+            case SpeechStopped():
+                self._judging.ask()
+            case TurnEnded() | TurnDropped():
+                self._judging.end()
+            case _:
+                pass
 
     # -- the recogniser
 
@@ -231,9 +265,12 @@ class Listening:
         if self._stream is None:
             return
         self._guard(self._stream.begin)
-        for at, pcm in self._kept:
-            if at > self._since - LEAD_IN:
-                self._push(pcm)
+        for pcm in self._lead_in():
+            self._push(pcm)
+
+    def _lead_in(self) -> list[bytes]:
+        """The sound of the speech so far, and some before."""
+        return [pcm for at, pcm in self._kept if at > self._since - LEAD_IN]
 
     def _push(self, pcm: bytes) -> None:
         if self._stream is not None:

@@ -18,6 +18,7 @@ from voice.ear_signals import (
     EarInput,
     EarTimes,
     Hushed,
+    Judged,
     Listen,
     RecognizerLost,
     Restart,
@@ -25,8 +26,19 @@ from voice.ear_signals import (
     VoiceOff,
     VoiceOn,
 )
-from voice.endpointing import FixedSilence
-from voice.events import Dropped, LevelMoved, SpeechStarted, SpeechStopped, Turn, TurnDropped, TurnEnded, WordsHeard
+from voice.endpointing import Endpointer, FixedSilence, GivenEnd, SoFar
+from voice.events import (
+    Dropped,
+    LevelMoved,
+    SpeechStarted,
+    SpeechStopped,
+    Turn,
+    TurnDropped,
+    TurnEnded,
+    TurnForeseen,
+    TurnResumed,
+    WordsHeard,
+)
 from voice.stt.recognizer import EagerEnd, Final, Partial, Resumed
 
 A = "anna"
@@ -440,3 +452,74 @@ class AnyVoice(RuleBasedStateMachine):
 
 AnyVoice.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 TestAnyVoice = AnyVoice.TestCase
+
+
+def foreseeing(endpointer: Endpointer | None = None) -> Trial:
+    trial = Trial(answering=False)
+    trial.ear.foresees = True
+    trial.ear.endpointer = endpointer or FixedSilence()
+    return trial
+
+
+def test_a_whole_sentence_is_foreseen_to_be_a_turn() -> None:
+    trial = foreseeing().at(1.0, ON).at(1.5, Partial("compare them", complete=True)).at(2.0, OFF)
+    trial.at(2.3, Final("compare them")).at(5.0)
+    foreseen = TurnForeseen(Turn("t1", A, "compare them", 1.0, 2.0, 1.0))
+    assert [(at, a) for at, a in trial.said if isinstance(a, TurnForeseen)] == [(2.1, foreseen)]
+    assert trial.turn == foreseen.turn  # the same one, by the same name
+    assert trial.times(TurnEnded) == [2.3]
+
+
+def test_nobody_is_told_who_does_not_ask() -> None:
+    trial = Trial().at(1.0, ON).at(1.5, Partial("compare them", complete=True)).at(2.0, OFF).at(2.3, Final("x"))
+    assert trial.of(TurnForeseen) == []
+
+
+def test_speech_that_goes_on_takes_it_back_and_more_words_are_foreseen_anew() -> None:
+    trial = foreseeing().at(1.0, ON).at(1.5, Partial("compare them", complete=True)).at(2.0, OFF).at(2.2, ON)
+    trial.at(2.6, Partial("compare them all", complete=True)).at(3.0, OFF).at(3.3, Final("compare them all"))
+    assert trial.times(TurnForeseen) == [2.1, 3.1]
+    assert trial.times(TurnResumed) == [2.28]
+    assert {a.turn.id for a in trial.of(TurnForeseen) if isinstance(a, TurnForeseen)} == {trial.turn.id} == {"t1"}
+
+
+def test_an_eager_end_is_foreseen_at_once_also_in_the_middle_of_voice() -> None:
+    trial = foreseeing(GivenEnd()).at(1.0, ON).at(2.0, EagerEnd("compare them")).at(2.1, OFF).at(2.4, Resumed())
+    trial.at(2.5, EagerEnd("compare them")).at(2.6, Final("compare them"))
+    assert trial.times(TurnForeseen) == [2.0, 2.5]
+    assert trial.times(TurnResumed) == [2.4]
+    assert trial.times(TurnEnded) == [2.6]
+
+
+def test_a_given_end_is_waited_for_but_not_for_ever() -> None:
+    trial = foreseeing(GivenEnd(longest=5.0)).at(1.0, ON).at(1.5, Partial("compare")).at(2.0, OFF).at(20.0)
+    assert trial.times(Conclude) == [7.0]
+    assert trial.of(TurnForeseen) == []
+
+
+def test_words_that_came_with_silence_are_foreseen_if_that_is_wanted() -> None:
+    trial = foreseeing(FixedSilence(eager=0.2)).at(1.0, ON).at(1.5, Partial("compare")).at(2.0, OFF)
+    trial.at(2.3, Partial("compare them")).at(2.7, Final("compare them"))
+    assert trial.times(TurnForeseen) == [2.2, 2.3]
+
+
+def test_a_backchannel_is_not_answered_ahead() -> None:
+    trial = foreseeing(FixedSilence(eager=0.12)).at(1.0, ON).at(1.2, Partial("mm-hm", complete=True)).at(1.3, OFF)
+    assert trial.at(9.0).of(TurnForeseen) == []
+    assert len(trial.of(TurnDropped)) == 1
+
+
+def test_what_a_turn_model_finds_counts_until_the_voice_is_back() -> None:
+    class Asks:
+        def wait(self, turn: SoFar) -> float:
+            return 3.0 if turn.over is None else 1.0 - turn.over
+
+        def foresee(self, turn: SoFar) -> float | None:
+            return None if turn.over is None else 0.0
+
+    trial = foreseeing(Asks()).at(1.0, ON).at(1.5, Partial("compare")).at(2.0, OFF).at(2.2, Judged(0.1))
+    trial.at(2.4, ON).at(2.8, Judged(0.9)).at(3.0, OFF)  # said of a voice, it does not count
+    assert trial.at(3.9).times(Conclude) == []
+    assert trial.at(4.0, Judged(0.75)).times(Conclude) == [4.0]
+    assert trial.times(TurnForeseen) == [2.2, 4.0]
+    assert trial.times(TurnResumed) == [2.48]

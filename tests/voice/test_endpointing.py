@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voice.endpointing import FixedSilence, SoFar
+from voice.endpointing import FixedSilence, GivenEnd, SoFar
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,33 @@ def test_the_silences_can_be_chosen() -> None:
 def test_a_silence_that_makes_no_sense_is_named(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"FixedSilence.{name} must be seconds"):
         FixedSilence(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("turn", "seconds"),
+    [
+        (SoFar("compare postgres and"), None),
+        (SoFar("compare postgres and sqlite", complete=True), 0.0),
+        (SoFar("compare postgres and sqlite", eager=True), 0.0),
+        (SoFar("okay", complete=True, backchannel=True), None),
+    ],
+)
+def test_an_answer_may_be_begun_ahead_of_what_seems_whole(turn: SoFar, seconds: float | None) -> None:
+    assert FixedSilence().foresee(turn) == seconds
+    assert FixedSilence(eager=0.3).foresee(SoFar("compare")) == 0.3
+
+
+def test_who_ends_turns_by_itself_is_waited_for() -> None:
+    given = GivenEnd(longest=4.0)
+    assert given.wait(SoFar("compare them", complete=True)) == given.wait(SoFar("compare", eager=True)) == 4.0
+    assert given.wait(SoFar("mm-hm", backchannel=True)) == 0.15
+    assert given.wait(SoFar("", voiced=0.2)) == 0.6
+    assert given.foresee(SoFar("compare them", complete=True)) is None
+    assert given.foresee(SoFar("compare them", eager=True)) == 0.0
+    assert given.foresee(SoFar("mm-hm", eager=True, backchannel=True)) is None
+
+
+@pytest.mark.parametrize("name", ["longest", "backchannel", "wordless"])
+def test_a_wait_that_makes_no_sense_is_named(name: str) -> None:
+    with pytest.raises(ValueError, match=f"GivenEnd.{name} must be seconds"):
+        GivenEnd(**{name: 0})
