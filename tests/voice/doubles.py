@@ -87,6 +87,7 @@ class Recognizer:
 
     name = "test recogniser"
     endpoints = False
+    fits_grammar = True
 
     def __init__(
         self,

@@ -51,6 +51,7 @@ class Pocketsphinx:
 
     name = "pocketsphinx"
     endpoints = False
+    fits_grammar = True
 
     def __init__(
         self,

@@ -89,6 +89,8 @@ class SpeechRecognizer(Protocol):
     name: str
     endpoints: bool
     """It ends turns by itself (Final comes without `end`)."""
+    fits_grammar: bool
+    """It fits all it hears into the grammar of its hints, so that its partials only guess until they are complete."""
 
     async def prepare(self) -> None:
         """Load what is slow to load, off the loop. Calling it twice does nothing."""

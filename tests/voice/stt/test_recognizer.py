@@ -1,69 +1,41 @@
-"""Every recogniser keeps the contract of `voice/stt/recognizer.py`, on real (synthetic) speech.
-
-Runs over every implementation there is here: PocketSphinx in this process, and in a process of its own.
-"""
+"""Every recogniser keeps the contract of `voice/stt/recognizer.py`; which ones there are: `providers.py`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import numpy as np
 import pytest
 
-from tests.voice.spoken import VOICES, frames, said
+from tests.voice.spoken import frames
+from tests.voice.stt.providers import Entry, params, plain
 from voice.audio import silence
-from voice.clock import now, run
-from voice.stt.pocketsphinx import Pocketsphinx
-from voice.stt.recognizer import Final, Hearing, Hints, Partial, RecognizerStream, SpeechRecognizer
-from voice.stt.sphinx import native
+from voice.stt.recognizer import EagerEnd, Final, Hearing, Hints, Partial, RecognizerStream, Resumed
 
-pytestmark = pytest.mark.speech
-
-GRAMMAR = Hints(
+HINTS = Hints(
     grammar="""#JSGF V1.0; grammar test;
     public <sentence> = compare <thing> and <thing> | what did you find | yes [please] | no | stop
                       | what time is it in <city>;
     <thing> = tea | coffee | the weather;
-    <city> = rome | london;"""
+    <city> = rome | london;""",
+    phrases=("rome", "london"),
 )
-OTHER = Hints(grammar="#JSGF V1.0; grammar other; public <s> = banana | good morning;")
-IN = ("compare tea and coffee", "what did you find", "yes please", "what time is it in rome")
-OUT = ("i would like to order a large pizza", "the train leaves at seven in the morning")
+OTHER = Hints(grammar="#JSGF V1.0; grammar other; public <s> = banana | good morning;", phrases=("banana",))
+SAID = ("compare tea and coffee", "what did you find", "yes please", "what time is it in rome")
 
 
-@pytest.fixture(scope="module", params=["in this process", "in a child process"])
-def recognizer(request: pytest.FixtureRequest) -> Iterator[SpeechRecognizer]:
-    check = Pocketsphinx.check()
-    if not check.usable:
-        pytest.skip(f"{check.detail}: {check.fix}")
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "in a child process":
-            patch.setattr(native, "library", lambda: None)
-        elif native.library() is None:
-            pytest.skip("this platform's build of pocketsphinx does not export the C library's functions")
-        provider = Pocketsphinx()
-        run(provider.prepare())
-        yield provider
+@pytest.fixture(params=params())
+def entry(request: pytest.FixtureRequest) -> Entry:
+    given: Entry = request.param
+    return given
 
 
-@asynccontextmanager
-async def opened(recognizer: SpeechRecognizer, hints: Hints = GRAMMAR) -> AsyncIterator[RecognizerStream]:
-    stream = recognizer.stream(hints)
-    try:
-        yield stream
-    finally:
-        await stream.aclose()
-
-
-async def speak(stream: RecognizerStream, pcm: bytes) -> None:
-    """Say it at the pace of real time (of the loop's clock)."""
+async def speak(entry: Entry, stream: RecognizerStream, text: str) -> None:
     stream.begin()
-    for frame in frames(pcm):
+    for frame in frames(entry.say(text)):
         stream.push(frame)
-        await asyncio.sleep(0.02)
+        if entry.paced:
+            await asyncio.sleep(0.02)
     stream.end()
 
 
@@ -77,226 +49,144 @@ async def heard(stream: RecognizerStream) -> list[Hearing]:
     return hearings
 
 
-async def transcript(stream: RecognizerStream, pcm: bytes) -> Final:
-    await speak(stream, pcm)
-    final = (await heard(stream))[-1]
-    assert isinstance(final, Final)
-    return final
+async def final(stream: RecognizerStream) -> Final:
+    last = (await heard(stream))[-1]
+    assert isinstance(last, Final)
+    return last
 
 
-@pytest.mark.parametrize("voice", VOICES)
-def test_what_is_in_the_grammar_is_understood_word_for_word(recognizer: SpeechRecognizer, voice: str) -> None:
-    async def main() -> list[Final]:
-        async with opened(recognizer) as stream:
-            return [await transcript(stream, said(sentence, voice)) for sentence in IN]
+def test_it_says_what_it_is(entry: Entry) -> None:
+    async def main() -> None:
+        async with entry.opened() as recognizer:
+            assert recognizer.name
+            assert isinstance(recognizer.endpoints, bool)
+            assert isinstance(recognizer.fits_grammar, bool)
+            assert recognizer.check().name
+            await recognizer.prepare()
 
-    finals = run(main())
-    assert [final.text for final in finals] == list(IN)
-    assert all(final.confidence >= 0.5 and not final.rejected for final in finals)
-
-
-@pytest.mark.parametrize("voice", VOICES)
-def test_what_is_not_in_the_grammar_is_rejected_and_guessed(recognizer: SpeechRecognizer, voice: str) -> None:
-    async def main() -> list[Final]:
-        async with opened(recognizer) as stream:
-            return [await transcript(stream, said(sentence, voice)) for sentence in OUT]
-
-    for sentence, final in zip(OUT, run(main()), strict=True):
-        assert final.rejected
-        assert final.confidence < 0.5
-        assert len(set(final.text.split()) & set(sentence.split())) >= len(sentence.split()) / 2
+    entry.run(main())
 
 
-def test_without_a_grammar_it_guesses(recognizer: SpeechRecognizer) -> None:
+def test_each_begin_has_one_final_in_order_however_fast_they_come(entry: Entry) -> None:
+    async def main() -> tuple[list[str], list[Hearing]]:
+        async with entry.opened() as recognizer:
+            stream = recognizer.stream(HINTS)
+            for sentence in SAID:
+                stream.begin()
+                stream.push(entry.say(sentence))
+                stream.end()
+            texts = [plain((await final(stream)).text) for _ in SAID]
+            await stream.aclose()
+            return texts, [hearing async for hearing in stream]
+
+    assert entry.run(main()) == (list(SAID), [])
+
+
+def test_partials_come_before_the_final_and_a_confidence_with_it(entry: Entry) -> None:
     async def main() -> list[Hearing]:
-        async with opened(recognizer, Hints()) as stream:
-            await speak(stream, said(OUT[1], "rms"))
-            return await heard(stream)
+        async with entry.opened() as recognizer:
+            stream = recognizer.stream(HINTS)
+            await speak(entry, stream, SAID[0])
+            hearings = await heard(stream)
+            await stream.aclose()
+            return hearings
 
-    *partials, final = run(main())
-    assert isinstance(final, Final)
-    understood = set(final.text.split()) & set(OUT[1].split())
-    assert len(understood) >= 0.7 * len(set(OUT[1].split())), final.text
-    assert final.confidence < 0.5
-    assert not final.rejected
-    assert partials
-    assert not any(partial.complete for partial in partials if isinstance(partial, Partial))
+    *partials, last = entry.run(main())
+    assert isinstance(last, Final)
+    assert plain(last.text) == SAID[0]
+    assert 0.5 <= last.confidence <= 1.0
+    assert not last.rejected
+    assert all(isinstance(each, Partial | EagerEnd | Resumed) for each in partials)
+    if entry.live:
+        assert any(isinstance(each, Partial) and each.text for each in partials)
 
 
-@pytest.mark.parametrize("kind", ["silence", "noise", "nothing", "one sample"])
-def test_where_there_are_no_words_there_is_no_text(recognizer: SpeechRecognizer, kind: str) -> None:
-    hiss = np.random.default_rng(1).normal(0, 30, 16_000).astype("<i2").tobytes()
-    pcm = {"silence": silence(1), "noise": hiss, "nothing": b"", "one sample": b"\0\0"}[kind]
+@pytest.mark.parametrize("kind", ["silence", "nothing", "one sample"])
+def test_where_there_are_no_words_there_is_no_text(entry: Entry, kind: str) -> None:
+    pcm = {"silence": silence(1), "nothing": b"", "one sample": b"\0\0"}[kind]
 
-    async def main() -> Final:
-        async with opened(recognizer) as stream:
+    async def main() -> tuple[Final, Final]:
+        async with entry.opened() as recognizer:
+            stream = recognizer.stream(HINTS)
             stream.begin()
             stream.push(pcm)
             stream.end()
-            final = (await heard(stream))[-1]
-            assert isinstance(final, Final)
-            return final
-
-    final = run(main())
-    assert final.text == ""
-    assert not final.rejected
-
-
-def test_partials_grow_while_speech_goes_on_and_say_when_a_sentence_is_whole(recognizer: SpeechRecognizer) -> None:
-    sentence = "compare tea and coffee"
-
-    async def main() -> tuple[list[tuple[float, Partial]], float]:
-        partials = []
-        async with opened(recognizer) as stream:
-
-            async def listen() -> None:
-                async for hearing in stream:
-                    if isinstance(hearing, Final):
-                        return
-                    assert isinstance(hearing, Partial)
-                    partials.append((now(), hearing))
-
-            async with asyncio.TaskGroup() as group:
-                group.create_task(listen())
-                await speak(stream, said(sentence))
-                ended = now()
-        return partials, ended
-
-    partials, ended = run(main())
-    assert len(partials) >= 3
-    assert partials[-1][1] == Partial(sentence, complete=True)
-    assert partials[-1][0] <= ended - 0.2, "the sentence was whole before the silence after it was over"
-    wholes = {"compare tea and tea", "compare tea and coffee", "compare coffee and tea", "compare coffee and coffee"}
-    for _, partial in partials:
-        assert not partial.complete or partial.text in wholes
-    steps = [at for at, _ in partials]
-    assert all(at * 10 == pytest.approx(round(at * 10), abs=0.3) for at in steps), "one every 100 ms at most"
-
-
-def test_each_begin_has_one_final_in_order_however_fast_they_come(recognizer: SpeechRecognizer) -> None:
-    async def main() -> list[str]:
-        async with opened(recognizer) as stream:
-            for sentence in IN:
-                stream.begin()
-                stream.push(said(sentence))
-                stream.end()
-            hearings = [await heard(stream) for _ in IN]
+            nothing = await final(stream)
+            await speak(entry, stream, SAID[2])
+            after = await final(stream)
             await stream.aclose()
-            assert [hearing async for hearing in stream] == []
-            return [each[-1].text for each in hearings if isinstance(each[-1], Final)]
+            return nothing, after
 
-    assert run(main()) == list(IN)
+    nothing, after = entry.run(main())
+    assert (nothing.text, nothing.rejected) == ("", False)
+    assert plain(after.text) == SAID[2]
 
 
-def test_two_callers_at_once_do_not_mix(recognizer: SpeechRecognizer) -> None:
-    async def caller(voice: str, sentences: tuple[str, ...], hints: Hints) -> list[str]:
-        async with opened(recognizer, hints) as stream:
-            return [(await transcript(stream, said(sentence, voice))).text for sentence in sentences]
+def test_two_callers_at_once_do_not_mix(entry: Entry) -> None:
+    async def caller(recognizer: Any, sentences: tuple[str, ...]) -> list[str]:
+        stream = recognizer.stream(HINTS)
+        texts = []
+        for sentence in sentences:
+            await speak(entry, stream, sentence)
+            texts.append(plain((await final(stream)).text))
+        await stream.aclose()
+        return texts
 
     async def main() -> list[list[str]]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(caller("slt", IN, GRAMMAR)),
-                group.create_task(caller("rms", IN[::-1], GRAMMAR)),
-                group.create_task(caller("slt", ("good morning", "banana"), OTHER)),
-            ]
+        async with entry.opened() as recognizer, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(caller(recognizer, said)) for said in (SAID[:2], SAID[1::-1])]
         return [task.result() for task in tasks]
 
-    assert run(main()) == [list(IN), list(IN[::-1]), ["good morning", "banana"]]
+    assert entry.run(main()) == [list(SAID[:2]), list(SAID[1::-1])]
 
 
-def test_what_is_expected_changes_with_the_next_begin(recognizer: SpeechRecognizer) -> None:
-    async def main() -> list[Final]:
-        async with opened(recognizer) as stream:
+def test_what_is_expected_changes_with_the_next_begin(entry: Entry) -> None:
+    async def main() -> list[str]:
+        async with entry.opened() as recognizer:
+            stream = recognizer.stream(HINTS)
             stream.begin()
             stream.expect(OTHER)
-            pcm = said("yes please")
-            stream.push(pcm)
+            stream.push(entry.say(SAID[2]))
             stream.end()
-            first = (await heard(stream))[-1]
-            assert isinstance(first, Final)
-            return [first, await transcript(stream, said("good morning"))]
-
-    first, second = run(main())
-    assert (first.text, first.rejected) == ("yes please", False)
-    assert (second.text, second.rejected) == ("good morning", False)
-
-
-def test_closing_in_the_middle_ends_it_and_frees_its_place(recognizer: SpeechRecognizer) -> None:
-    narrow = Pocketsphinx(speaking=1)
-
-    async def main() -> tuple[list[Hearing], str]:
-        first = narrow.stream(GRAMMAR)
-        first.begin()
-        pcm = said("compare tea and coffee")
-        first.push(pcm[: len(pcm) // 4 * 2])
-        async with opened(narrow) as second:
-            second.begin()
-            second.push(said("yes please"))
-            second.end()
-            await first.aclose()
-            final = (await heard(second))[-1]
-            assert isinstance(final, Final)
-        first.push(pcm)
-        first.end()
-        return [hearing async for hearing in first], final.text
-
-    assert run(main()) == ([], "yes please")
-
-
-def test_a_closed_stream_wakes_who_waits_for_it(recognizer: SpeechRecognizer) -> None:
-    async def main() -> list[Hearing]:
-        stream = recognizer.stream(GRAMMAR)
-        async with asyncio.TaskGroup() as group:
-            reader = group.create_task(heard(stream))
-            await asyncio.sleep(0)
+            texts = [plain((await final(stream)).text)]
+            await speak(entry, stream, "good morning")
+            texts.append(plain((await final(stream)).text))
             await stream.aclose()
-            await stream.aclose()
-        return reader.result()
+            return texts
 
-    assert run(main()) == []
+    assert entry.run(main()) == [SAID[2], "good morning"]
+
+
+def test_a_closed_stream_wakes_who_waits_for_it_and_takes_no_more(entry: Entry) -> None:
+    async def main() -> tuple[list[Hearing], list[Hearing]]:
+        async with entry.opened() as recognizer:
+            stream = recognizer.stream(HINTS)
+            stream.begin()
+            stream.push(entry.say(SAID[0])[:6400])
+            async with asyncio.TaskGroup() as group:
+                reader = group.create_task(heard(stream))
+                await asyncio.sleep(0)
+                await stream.aclose()
+                await stream.aclose()
+            stream.push(silence(0.1))
+            stream.end()
+            return reader.result(), [hearing async for hearing in stream]
+
+    assert entry.run(main()) == ([], [])
 
 
 @pytest.mark.parametrize("call", ["push", "end"])
-def test_calls_out_of_order_are_refused(recognizer: SpeechRecognizer, call: str) -> None:
+def test_calls_out_of_order_are_refused(entry: Entry, call: str) -> None:
     async def main() -> None:
-        async with opened(recognizer) as stream:
+        async with entry.opened() as recognizer:
+            stream = recognizer.stream(HINTS)
             with pytest.raises(RuntimeError, match="before begin"):
                 stream.push(silence(0.1)) if call == "push" else stream.end()
             stream.begin()
             with pytest.raises(RuntimeError, match="twice"):
                 stream.begin()
+            with pytest.raises(ValueError, match="samples"):
+                stream.push(b"\0")
+            await stream.aclose()
 
-    run(main())
-
-
-def test_the_loop_goes_on_while_speech_is_decoded(recognizer: SpeechRecognizer) -> None:
-    """Ticks of 5 ms, idle and while four callers are decoded as fast as can be on however few cores.
-
-    About 0.8 of them come; of a decoder that holds the interpreter (the package's own binding in a thread) 0.02.
-    """
-
-    async def ticks(work: asyncio.Future[Any]) -> float:
-        """The share of the ticks that came."""
-        began, count = now(), 0
-        while not work.done():
-            await asyncio.sleep(0.005)
-            count += 1
-        return count * 0.005 / (now() - began)
-
-    async def caller(sentence: str) -> None:
-        async with opened(recognizer) as stream:
-            stream.begin()
-            stream.push(said(sentence))
-            stream.end()
-            await heard(stream)
-
-    async def main() -> tuple[float, float]:
-        idle = await ticks(asyncio.ensure_future(asyncio.sleep(0.3)))
-        busy = await ticks(asyncio.gather(*map(caller, (*IN[:3], OUT[0]))))
-        return idle, busy
-
-    for sentence in (*IN[:3], OUT[0]):
-        said(sentence)
-    idle, busy = asyncio.run(main())
-    assert busy >= 0.2 * idle
+    entry.run(main())

@@ -1,0 +1,100 @@
+"""The recognisers that the contract suite (`test_recognizer.py`) is run over: an `Entry` each; add yours to `ENTRIES`.
+
+An entry that needs a server opens its fake with the provider; the real service is an entry of its own, skipped where
+its key is not in the environment.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import pytest
+
+from tests.voice import doubles
+from tests.voice.spoken import said
+from voice import clock
+from voice.stt.pocketsphinx import Pocketsphinx
+from voice.stt.recognizer import SpeechRecognizer
+from voice.stt.sphinx import native
+
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """How a test's coroutine is run: `voice.clock.run` (virtual time), or `tests.sockets.run` (real sockets)."""
+
+    def __call__(self, work: Coroutine[Any, Any, T], /) -> T: ...
+
+
+Opened = Callable[[], AbstractAsyncContextManager[SpeechRecognizer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`opened`: the provider, prepared, as long as the block lasts; entered in the loop of each test. `run`: see
+    `Runner`. `paced`: speech is pushed at the pace of real time (only where time is virtual: it must cost none).
+    `say`: the sound of a sentence, as this one understands it. `live`: it gives partials while the speech goes on.
+    """
+
+    name: str
+    opened: Opened
+    run: Runner
+    say: Callable[[str], bytes]
+    paced: bool = False
+    live: bool = True
+    marks: tuple[pytest.MarkDecorator, ...] = field(default=())
+
+
+def plain(text: str) -> str:
+    """The words only: services write capitals and full stops."""
+    return " ".join(re.findall(r"[\w']+", text.lower()))
+
+
+def hidden(text: str) -> bytes:
+    """Words hidden in the samples (`tests.voice.doubles`), for fakes that find them there; with silence after them."""
+    return b"".join([*doubles.quiet(0.3), *doubles.spoken(text), *doubles.quiet(0.3)])
+
+
+@functools.cache
+def _prepared(in_child: bool) -> Pocketsphinx:
+    """A module's one PocketSphinx of each kind. Skips where it is not there."""
+    check = Pocketsphinx.check()
+    if not check.usable:
+        pytest.skip(f"{check.detail}: {check.fix}")
+    if not in_child and native.library() is None:
+        pytest.skip("this platform's build of pocketsphinx does not export the C library's functions")
+    return Pocketsphinx()
+
+
+@asynccontextmanager
+async def pocketsphinx(in_child: bool = False) -> AsyncIterator[SpeechRecognizer]:
+    """PocketSphinx in this process, or in one of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        if in_child:
+            patch.setattr(native, "library", lambda: None)
+        provider = _prepared(in_child)
+        await provider.prepare()
+        yield provider
+
+
+ENTRIES: list[Entry] = [
+    Entry("pocketsphinx", pocketsphinx, clock.run, said, paced=True, marks=(pytest.mark.speech,)),
+    Entry(
+        "pocketsphinx in a child process",
+        functools.partial(pocketsphinx, in_child=True),
+        clock.run,
+        said,
+        paced=True,
+        marks=(pytest.mark.speech,),
+    ),
+]
+
+
+def params() -> list[Any]:
+    """For `pytest.fixture(params=...)`."""
+    return [pytest.param(entry, id=entry.name, marks=entry.marks) for entry in ENTRIES]
