@@ -369,6 +369,8 @@ class AnyVoice(RuleBasedStateMachine):
     @initialize(answering=st.booleans())
     def begin(self, answering: bool) -> None:
         self.trial = Trial(answering)
+        self.trial.ear.foresees = True
+        self.foreseen: str | None = None
         self.now = 0.0
         self.open = self.speaking = self.listening = False
         self.told = self.pending = 0
@@ -382,14 +384,24 @@ class AnyVoice(RuleBasedStateMachine):
                 case SpeechStopped():
                     assert self.speaking
                     self.speaking = False
+                case TurnForeseen(turn):
+                    assert self.open
+                    assert turn.text.strip()
+                    assert self.foreseen != turn.text  # or it would be paid for twice
+                    self.foreseen = turn.text
+                case TurnResumed():
+                    assert self.foreseen is not None
+                    self.foreseen = None
                 case TurnEnded(turn):
                     assert self.open
+                    self.foreseen = None
                     assert turn.started <= turn.ended <= self.now
                     assert turn.text.strip()
                     self.open = self.speaking = False
                 case TurnDropped():
                     assert self.open
                     self.open = self.speaking = False
+                    self.foreseen = None
                 case Listen(since):
                     assert since <= self.now
                     assert not self.listening
@@ -416,6 +428,14 @@ class AnyVoice(RuleBasedStateMachine):
     @rule(text=WORDS, complete=st.booleans())
     def understand(self, text: str, complete: bool) -> None:
         self.feed(Partial(text, complete))
+
+    @rule(text=WORDS)
+    def believe(self, text: str) -> None:
+        self.feed(EagerEnd(text))
+
+    @rule(over=st.floats(0.0, 1.0))
+    def judge(self, over: float) -> None:
+        self.feed(Judged(over))
 
     @rule(text=WORDS, rejected=st.booleans())
     def conclude(self, text: str, rejected: bool) -> None:
