@@ -39,9 +39,9 @@ from voice.floor import (
     ReplyOverdue,
 )
 from voice.leg import FRAME_SAMPLES
-from voice.making import Synthesize
+from voice.making import Making, Synthesize
 from voice.playout import LEAD
-from voice.speaking import Outlet, Speaker
+from voice.speaking import Make, Outlet, Speaker
 from voice.utterance import SpokenUtterance
 from voice.watch import Watch
 
@@ -94,6 +94,11 @@ class Exchange:
         """How this channel makes sound of a sentence."""
         raise NotImplementedError
 
+    def _maker(self) -> Make:
+        """Who makes the sound of utterances."""
+        synthesize = self._synthesizer()
+        return lambda utterance, made: Making(utterance, synthesize, made)
+
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
@@ -101,7 +106,7 @@ class Exchange:
         owns_turns = self.capabilities.owns_turns
         self._watch = Watch(self._times, self._react, self._follow, owns_turns=owns_turns)
         lead, frame = self._pace
-        self._speaker = Speaker(self._synthesizer(), self._watch.feed, self._ended, self._group, lead=lead, frame=frame)
+        self._speaker = Speaker(self._maker(), self._watch.feed, self._ended, self._group, lead=lead, frame=frame)
         self._open = True
         return self
 

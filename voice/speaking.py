@@ -15,7 +15,6 @@ from typing import Protocol
 from voice.alarm import Alarm
 from voice.events import Event, ReplySettled, SpeakingEnded, SpeakingPlanned, Turn
 from voice.leg import FRAME_SAMPLES
-from voice.making import Making, Synthesize
 from voice.playout import LEAD, Clear, Finish, Over, Playout, PlayoutAction, Send
 from voice.utterance import SpokenUtterance
 
@@ -38,12 +37,27 @@ class Outlet(Protocol):
     def clear(self, clearing: Clear) -> None: ...
 
 
+class Work(Protocol):
+    """The making of an utterance's text and sound: `voice.making.Making`, or another."""
+
+    demand: asyncio.Event
+    """Set when some of the sound has been sent."""
+
+    async def run(self) -> None:
+        """Make all of it. Returns when that is done, or failed (`utterance.failed`)."""
+        ...
+
+
+Make = Callable[[SpokenUtterance, Callable[[int], None]], Work]
+"""Sets to work on an utterance; the function is to be told of each stretch of sound that can be played (samples)."""
+
+
 class Speaker:
     """The queue of utterances, and the outlets by caller. `feed` takes its events, `ended` each one that is over."""
 
     def __init__(
         self,
-        synthesize: Synthesize,
+        make: Make,
         feed: Callable[[Event], None],
         ended: Callable[[SpokenUtterance], None],
         group: asyncio.TaskGroup,
@@ -51,8 +65,8 @@ class Speaker:
         lead: float = LEAD,
         frame: int = FRAME_SAMPLES,
     ) -> None:
-        """`lead` (seconds) and `frame` (samples): see `Playout`."""
-        self._synthesize = synthesize
+        """`make` sets to work on an utterance's sound. `lead` (seconds) and `frame` (samples): see `Playout`."""
+        self._make_sound = make
         self._feed = feed
         self._ended = ended
         self._group = group
@@ -62,7 +76,7 @@ class Speaker:
         self._streams = itertools.count(1)
         self._outlets: dict[str, Outlet] = {}
         self._queue: deque[SpokenUtterance] = deque()
-        self._making: dict[str, tuple[Making, asyncio.Task[None]]] = {}
+        self._making: dict[str, tuple[Work, asyncio.Task[None]]] = {}
         self._todo: deque[tuple[SpokenUtterance, PlayoutAction]] = deque()
         self._working = self._ungoverned = False
         self._held = self._nods = False
@@ -211,7 +225,7 @@ class Speaker:
             if not utterance.done:
                 self._do(utterance, utterance.playout.end(self._loop.time()))
 
-        making = Making(utterance, self._synthesize, made)
+        making = self._make_sound(utterance, made)
         self._making[utterance.id] = (making, self._group.create_task(work(), name=f"making {utterance.id}"))
 
     def _cut(self, utterances: Iterable[SpokenUtterance], reason: str | None) -> None:

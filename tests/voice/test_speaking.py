@@ -12,7 +12,7 @@ import pytest
 from voice import clock
 from voice.events import Event, ReplySettled, SpeakingEnded, SpeakingHeard, SpeakingPaused, SpeakingStarted, Turn
 from voice.leg import RATE
-from voice.making import Made
+from voice.making import Made, Making
 from voice.playout import Clear, Finish, Send
 from voice.speaking import Speaker
 from voice.tts.synthesizer import WordMark
@@ -52,10 +52,13 @@ class Stage:
         self.events: list[tuple[float, Event]] = []
         self.over: list[str] = []
         self.on_event: Callable[[Event], None] = lambda event: None
-        self.speaker = Speaker(self.synthesize, self.feed, lambda u: self.over.append(u.id), group)
+        self.speaker = Speaker(self.work, self.feed, lambda u: self.over.append(u.id), group)
         self.line = Line()
         self.speaker.open("anna", self.line)
         self.count = 0
+
+    def work(self, utterance: SpokenUtterance, made: Callable[[int], None]) -> Making:
+        return Making(utterance, self.synthesize, made)
 
     async def synthesize(self, text: str) -> AsyncIterator[Made]:
         at = 0
