@@ -18,6 +18,8 @@ import pytest
 from tests.voice import doubles
 from tests.voice.spoken import said
 from voice import clock
+from voice.pipecat import load as load_pipecat
+from voice.stt.pipecat import PipecatSTT
 from voice.stt.pocketsphinx import Pocketsphinx
 from voice.stt.recognizer import SpeechRecognizer
 from voice.stt.sphinx import native
@@ -82,6 +84,20 @@ async def pocketsphinx(in_child: bool = False) -> AsyncIterator[SpeechRecognizer
         yield provider
 
 
+@asynccontextmanager
+async def pipecat(kind: str, **options: Any) -> AsyncIterator[SpeechRecognizer]:
+    """A service of Pipecat's that understands words hidden in samples."""
+    check = PipecatSTT.check()
+    if not check.usable:
+        pytest.skip(f"{check.detail}: {check.fix}")
+    load_pipecat("pipecat")
+    from tests.voice import pipecat_services
+
+    provider = PipecatSTT(functools.partial(getattr(pipecat_services, kind), **options))
+    await provider.prepare()
+    yield provider
+
+
 ENTRIES: list[Entry] = [
     Entry("pocketsphinx", pocketsphinx, clock.run, said, paced=True, marks=(pytest.mark.speech,)),
     Entry(
@@ -92,6 +108,17 @@ ENTRIES: list[Entry] = [
         paced=True,
         marks=(pytest.mark.speech,),
     ),
+]
+ENTRIES += [
+    Entry("pipecat", functools.partial(pipecat, "Streaming"), clock.run, hidden, paced=True),
+    Entry(
+        "pipecat that does not say what is final",
+        functools.partial(pipecat, "Streaming", finalizes=False),
+        clock.run,
+        hidden,
+        paced=True,
+    ),
+    Entry("pipecat in segments", functools.partial(pipecat, "Segmented"), clock.run, hidden, paced=True, live=False),
 ]
 
 
