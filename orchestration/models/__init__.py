@@ -4,11 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestration.models.anthropic import Anthropic
     from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall, ToolSpec, Usage
     from orchestration.models.prepared import Prepared
     from orchestration.models.scripted import Intent, Scripted
 
 _HOMES = {
+    "Anthropic": "anthropic",
     "Delta": "model",
     "Intent": "scripted",
     "Message": "model",
@@ -23,6 +25,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Anthropic",
     "Delta",
     "Intent",
     "Message",
