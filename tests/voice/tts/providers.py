@@ -6,19 +6,30 @@ To add one, write an async context manager that yields `Opened` (with its fake s
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import pytest
 
+from tests import sockets
+from tests.fakes.deepgram import FakeDeepgram
+from tests.fakes.deepgram_speak import FakeSpeak, said_by
 from voice import clock
+from voice import deepgram as deepgram_sdk
 from voice.check import Check
+from voice.pipecat import load as load_pipecat
 from voice.tts import booth
+from voice.tts.deepgram import Deepgram
 from voice.tts.espeak import Espeak
 from voice.tts.flite import Flite
+from voice.tts.pipecat import PipecatTTS
 from voice.tts.synthesizer import SpeechChunk, Synthesizer
+
+DEEPGRAM_KEY = "SOTTOVOCE_TEST_DEEPGRAM_API_KEY"
 
 
 class Run(Protocol):
@@ -86,8 +97,69 @@ def embedded(make: Callable[[], Synthesizer]) -> Callable[[], AbstractAsyncConte
     return opening
 
 
+def pipecat(**options: Any) -> Callable[[], AbstractAsyncContextManager[Opened]]:
+    """Opens a service of Pipecat's that speaks by Flite, and can be interrupted at each of its chunks."""
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Opened]:
+        load_pipecat("pipecat")
+        from tests.voice.pipecat_services import Spoken
+
+        synthesizer = PipecatTTS(lambda: Spoken(**options))
+        await synthesizer.prepare()
+        before = Spoken.made
+        yield Opened(synthesizer, lambda: Spoken.made - before)
+        await synthesizer.aclose()
+
+    return opening
+
+
+def pipecat_and_flite() -> Check:
+    """Whether both are there."""
+    return PipecatTTS.check() if Flite.check().usable else Flite.check()
+
+
+@asynccontextmanager
+async def deepgram() -> AsyncIterator[Opened]:
+    """Deepgram on its fake, which speaks with the quicker of the embedded voices."""
+    speak = FakeSpeak(said_by(Espeak() if Espeak.check().usable else Flite()))
+    async with FakeDeepgram(speak) as fake:
+        provider = Deepgram(api_key=fake.key, base_url=fake.url)
+        await provider.prepare()
+        try:
+            yield Opened(provider, lambda: speak.pieces)
+        finally:
+            await provider.aclose()
+
+
+@asynccontextmanager
+async def real_deepgram() -> AsyncIterator[Opened]:
+    """The service itself."""
+    provider = Deepgram(api_key=os.environ[DEEPGRAM_KEY], base_url="https://api.deepgram.com")
+    await provider.prepare()
+    try:
+        yield Opened(provider)
+    finally:
+        await provider.aclose()
+
+
+def fakeable() -> Check:
+    """Whether the SDK is there, and a voice for the fake."""
+    usable = find_spec("deepgram") is not None and (Flite.check().usable or Espeak.check().usable)
+    return Check("deepgram", usable, "" if usable else "no SDK, or no voice for its fake", deepgram_sdk.INSTALL)
+
+
+def keyed() -> Check:
+    """Whether there is a key to test the service with."""
+    key = bool(os.environ.get(DEEPGRAM_KEY))
+    return Check("deepgram", key, "" if key else "the real service is not asked", f"set {DEEPGRAM_KEY}")
+
+
 ENTRIES = (
     Entry("flite", Flite.check, embedded(Flite), marks=True),
     Entry("flite at 8 kHz", Flite.check, embedded(lambda: Flite("kal")), marks=True),
     Entry("espeak", Espeak.check, embedded(Espeak), marks=True),
+    Entry("deepgram", fakeable, deepgram, sockets.run),
+    Entry("deepgram itself", keyed, real_deepgram, sockets.run, paid=True),
+    Entry("pipecat", pipecat_and_flite, pipecat(), marks=True),
 )
