@@ -97,21 +97,23 @@ class Agent:
         group: asyncio.TaskGroup,
         tools: Sequence[Tool] = (),
         prompt: str | None = None,
+        model: Model | None = None,
         said: list[Message] | None = None,
         ended: Callable[[ToolCall, Message], None] = lambda call, result: None,
         enough: Callable[[], bool] = never,
     ) -> AsyncGenerator[str, None]:
         """Answer the conversation so far, piece by piece; tools are run in between, `tools` beside its own.
 
-        What the model and the tools said is appended to `said`. `prompt` replaces the agent's own. Closing the iterator
-        stops the generation, but not a tool that has begun: tools run in `group`, and a caller who cuts in stops no
-        work. `ended` is told of each tool that ends, also after that. `enough` is asked after the tools: whether the
-        reply is over with them. Raises ToolLoopError for more than MAX_ROUNDS, ModelSilentError for no answer, and what
-        `watched` raises.
+        What the model and the tools said is appended to `said`. `prompt` and `model` replace the agent's own. Closing
+        the iterator stops the generation, but not a tool that has begun: tools run in `group`, and a caller who cuts in
+        stops no work. `ended` is told of each tool that ends, also after that. `enough` is asked after the tools:
+        whether the reply is over with them. Raises ToolLoopError for more than MAX_ROUNDS, ModelSilentError for no
+        answer, and what `watched` raises.
         """
         own = {t.name: t for t in [*self.tools, *tools]}
         said = [] if said is None else said
         asked = self.prompt if prompt is None else prompt
+        model = model or self.model
 
         async def use(call: ToolCall) -> None:
             result = await run_tool(own.get(call.name), call)
@@ -121,7 +123,7 @@ class Agent:
         answered = False
         for _ in range(MAX_ROUNDS):
             text, calls = "", list[ToolCall]()
-            stream = self.model.stream([*messages, *said], prompt=asked, tools=[t.spec for t in own.values()])
+            stream = model.stream([*messages, *said], prompt=asked, tools=[t.spec for t in own.values()])
             async with aclosing(watched(stream, f"the model of agent {self.id!r}")) as deltas:
                 async for delta in deltas:
                     match delta:

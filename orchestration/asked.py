@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from orchestration.agent import Agent
 from orchestration.content import says_something
@@ -18,6 +18,7 @@ from orchestration.state import ConversationState, get_conversation_state
 from orchestration.tools import Tool
 
 if TYPE_CHECKING:
+    from orchestration.preemptive import Ahead
     from orchestration.room import Room
     from orchestration.runtime import Runtime
 
@@ -54,6 +55,16 @@ class Stage:
         return called > sum(message.role is Role.TOOL for message in self.said)
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the model of an agent is asked for an answer: what it is shown, and which tools it is offered."""
+
+    agent: Agent
+    messages: Sequence[Message]
+    prompt: str
+    tools: Sequence[Tool]
+
+
 @dataclass(slots=True, eq=False)
 class Asked:
     """What was asked (`event`), in which room, and what the making of the answer leaves behind.
@@ -85,6 +96,10 @@ class Asked:
     """The agent that answers gave the conversation away: its part is over."""
     over: bool = False
     """The answer was heard, or cut: nothing more of it is remembered."""
+    foreseen: bool = False
+    """The turn has not ended: nobody remembers it, and nothing may be done for it."""
+    ahead: Ahead | None = None
+    """What a model was asked before the turn had ended."""
 
     @property
     def caller(self) -> str:
@@ -98,7 +113,29 @@ class Asked:
 
     def messages(self, agent: Agent) -> Sequence[Message]:
         """What the agent's model is shown: the conversation up to the turn, which comes last."""
-        return _turn_last(self.room.memory.messages(agent, self.state), self.event.text)
+        known = self.room.memory.messages(agent, self.state)
+        if self.foreseen:
+            return [*known, Message(Role.USER, self.event.text)]
+        return _turn_last(known, self.event.text)
+
+    def request(
+        self,
+        agent: Agent,
+        *,
+        messages: Sequence[Message] | None = None,
+        tools: Sequence[Tool] | None = None,
+        prompt: str | None = None,
+    ) -> Request:
+        """What `reply` asks the agent's model first, given the same."""
+        if tools is None:
+            handoff = self.room.handoff.tool_for(self, agent) if self.room.handoff else None
+            tools = [*self.room.tools_of(agent.id), *([handoff] if handoff else [])]
+        return Request(
+            agent,
+            self.messages(agent) if messages is None else messages,
+            agent.prompt if prompt is None else prompt,
+            [*agent.tools, *tools],
+        )
 
     def give(self, successor: Agent | None, back: Back | None = None) -> None:
         """The conversation is another agent's from now on, or (None) a human's; `back` undoes that."""
@@ -120,19 +157,19 @@ class Asked:
         self.agent, self.given_away = agent, False
         stage = Stage(agent.id)
         self.stages.append(stage)
-        if tools is None:
-            handoff = self.room.handoff.tool_for(self, agent) if self.room.handoff else None
-            tools = [*self.room.tools_of(agent.id), *([handoff] if handoff else [])]
+        request = self.request(agent, messages=messages, tools=tools, prompt=prompt)
 
         def ended(call: ToolCall, result: Message) -> None:
             if self.over:
                 self.late(agent.id, call, result)
 
+        ahead = self.ahead if self.ahead is not None and self.ahead.request.agent is agent else None
         answer = agent.reply(
-            self.messages(agent) if messages is None else messages,
+            request.messages,
             group=self.group,
-            tools=tools,
-            prompt=prompt,
+            tools=request.tools[len(agent.tools) :],
+            prompt=request.prompt,
+            model=ahead,
             said=stage.said,
             ended=ended,
             enough=lambda: self.given_away,
@@ -147,6 +184,15 @@ class Responder(Protocol):
 
     def respond(self, asked: Asked) -> AsyncGenerator[str, None]:
         """The answer, piece by piece. It may be closed before its end, and starts no task but in `asked.group`."""
+        ...
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """A responder that can tell what it would ask a model, so that this can be asked ahead."""
+
+    async def foresee(self, asked: Asked, agent: Agent) -> Request | None:
+        """What the agent's model would be asked first; None: something else is done before. Changes nothing."""
         ...
 
 
@@ -170,6 +216,10 @@ class Routed:
     def part(self, asked: Asked, agent: Agent) -> AsyncGenerator[str, None]:
         """One agent's part of the answer: what it replies. Subclass to have another say in it."""
         return asked.reply(agent)
+
+    async def foresee(self, asked: Asked, agent: Agent) -> Request | None:
+        """What its model would be asked; who has another say in the answer has to say it here, too."""
+        return asked.request(agent) if type(self).part is Routed.part else None
 
     async def respond(self, asked: Asked) -> AsyncGenerator[str, None]:
         """Each agent's part, until one keeps the conversation or a human has it. One that got it and fails before its

@@ -10,13 +10,14 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from delivery.desk import Refuse
 from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
 from orchestration.agent import Agent
-from orchestration.asked import ROUTED, UNCLEAR, Asked, Stage, answering, current
+from orchestration.asked import ROUTED, UNCLEAR, Asked, Foresees, Request, Stage, answering, current
 from orchestration.authors import Authors
 from orchestration.content import made_speakable
 from orchestration.event import RoomEvent
@@ -27,6 +28,7 @@ from orchestration.inbox import Written
 from orchestration.models.model import Message, Role, ToolCall
 from orchestration.models.watched import ModelSilentError
 from orchestration.panel import UtteranceRole
+from orchestration.preemptive import Preemptive
 from orchestration.reply import SYSTEM, Reply, Words
 from orchestration.room_records import SEEN_BY
 from orchestration.room_trouble import RoomClosingError
@@ -34,7 +36,7 @@ from orchestration.routing_hook import ALWAYS_PROCESS, HELD_BY, ROUTED_TO
 from orchestration.state import get_conversation_state
 from orchestration.telling import in_own_words
 from voice.channel import APOLOGY, Channel, Utterance, random_id
-from voice.events import Deafened, Event, Joined, Left, Turn
+from voice.events import Deafened, Event, Joined, Left, Turn, TurnDropped, TurnForeseen, TurnResumed
 from voice.floor import FloorChanged
 from voice.written import WrittenUtterance
 from voice.written_floor import REPLY
@@ -61,6 +63,7 @@ class Conversation:
         self._reply: Reply | None = None
         self._aside: Reply | None = None
         """The answer to what was written among voices: they do not wait for it."""
+        self._preemptive = Preemptive(self.room, group)
         self._words: dict[str, Words] = {}
         self._folding: tuple[str, ...] = ()
         """What is folded into the next reply, which has not been set to work on yet."""
@@ -97,7 +100,12 @@ class Conversation:
                 self._away.discard(caller)
                 if (reply := self._reply) and reply.turn.caller == caller and reply.utterance:
                     reply.missed = reply.missed and reply.utterance.started is not None
+            case TurnForeseen(turn):
+                self._preemptive.foresee(turn.id, partial(self._foresee, turn))
+            case TurnResumed() | TurnDropped():
+                self._preemptive.drop()
             case Left(caller) | Deafened(caller):
+                self._preemptive.drop()
                 self._away.add(caller)
                 if self._reply and self._reply.turn.caller == caller:
                     self._reply.missed = True
@@ -205,11 +213,29 @@ class Conversation:
             spoken=not self._host.written,
             chain=HandoffChain(asyncio.get_running_loop().time()),
             late=self._late,
+            ahead=self._preemptive.claim(turn.id),
         )
         reply = Reply(asked, turn, self._owed(written))
         if reply.owed:
             asked.folded, self._folding = self._folding, ()
         return self._say(reply, self._words_of(reply, asked), Words(agent.id, asked.metadata, reply))
+
+    async def _foresee(self, turn: Turn) -> Request | None:
+        """What a model would be asked for the answer to a turn that is most likely over; None: there is no telling."""
+        responder, agent = self.room.responder or ROUTED, self.room.talker
+        if agent is None or self._reply is not None or not isinstance(responder, Foresees):
+            return None
+        await self._remembered()
+        event = RoomEvent.heard(turn, self.room.id, turn.text)
+        chain = HandoffChain(asyncio.get_running_loop().time())
+        asked = Asked(self._host.runtime, self.room, event, self._group, agent, True, chain, self._late, foreseen=True)
+        return await responder.foresee(asked, agent)
+
+    async def _remembered(self) -> None:
+        """Returns when all that was said is remembered: the answer may be about it."""
+        known = self._words.values()
+        if said := [w.remembering for w in known if w.remembering and w.utterance and w.utterance.done]:
+            await asyncio.wait(said)
 
     def _routed(self, marks: Mapping[str, Any]) -> Agent | None:
         """Who answers: the one to whom it was routed, unless the conversation was handed over while it waited."""
@@ -292,9 +318,7 @@ class Conversation:
         """The answer, as it is made."""
         unheard, heard = "", False
         answering(asked)
-        known = self._words.values()
-        if said := [w.remembering for w in known if w.remembering and w.utterance and w.utterance.done]:
-            await asyncio.wait(said)  # the answer may be about it
+        await self._remembered()
         try:
             async with aclosing((self.room.responder or ROUTED).respond(asked)) as pieces:
                 async for piece in pieces:
@@ -314,6 +338,8 @@ class Conversation:
                 raise
             log.error("room %s: no answer to %s: %s", self.room.id, reply.turn.id, error, exc_info=error)
             yield f" {APOLOGY}" if reply.begun else APOLOGY
+        finally:
+            self._preemptive.settle(asked)
 
     def _late(self, agent: str, call: ToolCall, result: Message) -> None:
         """The reply was cut off while a tool ran: the agent is to know what it has done all the same."""

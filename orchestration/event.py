@@ -10,9 +10,12 @@ from typing import Any, Self, TypeVar
 from orchestration.identity import valid_name
 from orchestration.inbound import MAX_METADATA, ChannelCategory, ChannelType, InboundMessage, TextContent, text_content
 from orchestration.plain import plain, thawed
+from voice.events import Turn
 
 E = TypeVar("E", bound=StrEnum)
 
+VOICE = "voice"
+"""The id of the channel by which those come who are heard."""
 MAX_ID = 128
 """Most characters of an event's id."""
 
@@ -56,6 +59,11 @@ class RoomEvent:
             channel_type=known(ChannelType, "channel_type", channel_type),
             metadata=message.metadata,
         )
+
+    @classmethod
+    def heard(cls, turn: Turn, room: str, text: str) -> Self:
+        """What a spoken turn becomes, with these words."""
+        return cls(turn.id, room, VOICE, turn.caller, TextContent(text), metadata={"confidence": turn.confidence})
 
     @property
     def text(self) -> str:

@@ -17,7 +17,7 @@ from orchestration.broadcast import Undelivered
 from orchestration.conversation import Conversation
 from orchestration.event import RoomEvent
 from orchestration.hooks import HookTrigger
-from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, InboundResult, TextContent
+from orchestration.inbound import ChannelCategory, ChannelType, InboundMessage, InboundResult
 from orchestration.inbox import Written
 from orchestration.oversight import Oversight
 from orchestration.panel import UtteranceRole
@@ -43,8 +43,6 @@ LINGER = 60.0
 
 GIVE_WAY = 5.0
 """Seconds that who comes to talk aloud waits for a tool whose result somebody who wrote is to be told."""
-VOICE = "voice"
-"""The id of the channel by which those come who are heard."""
 
 
 class _Over(Exception):  # noqa: N818 - it is an end, not an error
@@ -277,11 +275,7 @@ class Session:
         text = await self.runtime.fire(HookTrigger.ON_TRANSCRIPTION, self.room.id, turn.id, turn.text, facts)
         if not text.strip():
             return None
-        metadata = {"confidence": turn.confidence}
-        content = TextContent(text)
-        return RoomEvent(
-            turn.id, self.room.id, VOICE, turn.caller, content, ChannelType.VOICE, ChannelCategory.TRANSPORT, metadata
-        )
+        return RoomEvent.heard(turn, self.room.id, text)
 
     def tell(self, event: RoomEvent) -> None:
         """Something was said: hooks are told, the timeline has it, and channels see it that have not got it yet."""

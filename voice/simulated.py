@@ -59,8 +59,10 @@ class SimulatedChannel(Exchange):
         ear_times: EarTimes | None = None,
         times: FloorTimes | None = None,
         apology: str = APOLOGY,
+        preemptive: bool = True,
     ) -> None:
-        """`stt_delay`: until the recogniser gives a word, or its final; `tts_delay`: until a sentence's audio comes."""
+        """`stt_delay`: until the recogniser gives a word, or its final; `tts_delay`: until a sentence's audio comes.
+        `preemptive`: turns that are most likely over are told of."""
         if not pace > 0:
             raise ValueError(f"pace must be words a second > 0, not {pace!r}")
         for name, delay in (("stt_delay", stt_delay), ("tts_delay", tts_delay)):
@@ -70,6 +72,7 @@ class SimulatedChannel(Exchange):
         super().__init__(
             times=times, apology=apology, new_id=lambda kind: f"{kind}-{next(ids)}", lead=math.inf, frame=1
         )
+        self._preemptive = preemptive
         self.pace = pace
         self.stt_delay = stt_delay
         self._tts_delay = tts_delay
@@ -99,7 +102,7 @@ class SimulatedChannel(Exchange):
 
     def ear_for(self, caller: str) -> Ear:
         """The machine that finds the turns in what this caller does."""
-        return Ear(caller, lambda: self._new_id("turn"), self._endpointer, self._ear_times)
+        return Ear(caller, lambda: self._new_id("turn"), self._endpointer, self._ear_times, foresees=self._preemptive)
 
     def run_script(self, script: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a part of a script beside the rest; cancelled when the channel closes."""

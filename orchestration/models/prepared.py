@@ -45,6 +45,9 @@ class Prepared:
     thinks before its first word, in seconds of the event loop. All rooms that share one share its place in the list.
     """
 
+    preemptive = False
+    """What it would say ahead, and is not wanted, would be missing from the list."""
+
     def __init__(
         self, responses: Sequence[Answer], *, repeat: bool = True, delay: float = 0.0, name: str = "prepared"
     ) -> None:

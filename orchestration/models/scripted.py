@@ -69,6 +69,9 @@ class Scripted:
     pattern or line that is none.
     """
 
+    preemptive = False
+    """It answers in no time: there is nothing to be gained by asking it ahead."""
+
     intents: Sequence[Intent]
     slots: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fallback: Sequence[str] | Callable[[str], str] = ("I am only a script, and I did not understand that.",)

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from orchestration.agent import Agent
-from orchestration.asked import Asked
+from orchestration.asked import Asked, Request
 from orchestration.content import MAX_CONTENT, made_readable, made_speakable
 from orchestration.engines.engine import TaskResult
 from orchestration.fence import harmless, key_of
@@ -47,6 +47,12 @@ class Reviewed(Supervised):
         if agent is self.agent and not in_background(asked, self.asynchronous):
             return self._made(asked)
         return self._noted(asked, super().part(asked, agent))
+
+    async def foresee(self, asked: Asked, agent: Agent) -> Request | None:
+        """What the agent's model would be asked; None: the loop runs first."""
+        if agent is self.agent and not in_background(asked, self.asynchronous):
+            return None
+        return await super().foresee(asked, agent)
 
     async def _noted(self, asked: Asked, answer: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
         """The answer; if it tells what came of a loop, hooks are told how that ended."""

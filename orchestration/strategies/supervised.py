@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from orchestration.agent import Agent
-from orchestration.asked import Asked, Responder, Routed, Stage
+from orchestration.asked import Asked, Foresees, Request, Responder, Routed, Stage
 from orchestration.briefing import briefed
 from orchestration.content import made_speakable, says_something
 from orchestration.engines.engine import TaskResult
@@ -84,6 +84,16 @@ class Supervised(Routed):
         if self.plan is None or in_background(asked, self.plan.asynchronous):
             return self._talk(asked)
         return self._work(asked, self.plan)
+
+    async def foresee(self, asked: Asked, agent: Agent) -> Request | None:
+        """What the agent's model would be asked; None: the workers are set to work first."""
+        if agent is not self.agent:
+            if self.others is None:
+                return asked.request(agent)
+            return await self.others.foresee(asked, agent) if isinstance(self.others, Foresees) else None
+        if self.plan is None or in_background(asked, self.plan.asynchronous):
+            return asked.request(agent, prompt=await briefed(asked, agent))
+        return None
 
     # -- the agent talks, and begins work if it wants to
 
