@@ -9,18 +9,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voice.provider_error import ProviderError
+from voice.provider_error import Cause, ProviderError
+
+MOST_ASKED = 3600.0
+"""Seconds: the longest pause that a provider may ask for; a quota that ends next month may be raised today."""
 
 
 @dataclass(slots=True)
 class Breaker:
-    """One provider's. It opens at once for what will not pass by itself: a refused key, a missing package."""
+    """One provider's. It opens at once for what will not pass by itself: a refused key, a missing package.
+
+    A refused request says nothing of the provider: the next caller's may be a better one.
+    """
 
     failures: int = 3
     pause: float = 5.0
     """Seconds of the first pause."""
     longest: float = 120.0
-    """Seconds of the longest pause; one that the provider asks for (`retry_after`) may be longer."""
+    """Seconds of the longest pause; one that the provider asks for (`retry_after`) may be longer (MOST_ASKED)."""
     _failed: int = 0
     _pause: float = 0.0
     _since: float = 0.0
@@ -28,13 +34,34 @@ class Breaker:
     _trying: float | None = None
     """When the request began that tries whether it works again."""
 
-    def allows(self, now: float) -> bool:
-        """Whether a request may be made; in half open only the first that asks, until it is told how that went."""
+    def __post_init__(self) -> None:
+        if not isinstance(self.failures, int) or isinstance(self.failures, bool) or not 1 <= self.failures <= 100:
+            raise ValueError(f"Breaker.failures must be a whole number from 1 to 100, not {self.failures!r}")
+        for name in ("pause", "longest"):
+            if not 0 < getattr(self, name) <= MOST_ASKED:
+                raise ValueError(f"Breaker.{name} must be seconds over 0, at most 3600, not {getattr(self, name)!r}")
+
+    @property
+    def _lapse(self) -> float:
+        return self._pause or self.pause
+
+    def ready(self, now: float) -> bool:
+        """Whether a request could be made; unlike `allows` it takes nobody's place."""
         if self._until is None or now < self._since:  # another loop's clock: what was learnt there is forgotten
             return True
-        if now < self._until or (self._trying is not None and 0 <= now - self._trying < self._pause):
+        return now >= self._until and (self._trying is None or not 0 <= now - self._trying < self._lapse)
+
+    def allows(self, now: float) -> bool:
+        """Whether a request may be made; in half open only the first that asks, until it is told how that went.
+
+        One of which nothing is told for as long as the last pause is not waited for any longer.
+        """
+        if now < self._since:
+            self.worked()
+        if not self.ready(now):
             return False
-        self._trying = now
+        if self._until is not None:
+            self._trying = now
         return True
 
     def opens_at(self, now: float) -> float:
@@ -43,15 +70,30 @@ class Breaker:
 
     def worked(self) -> None:
         """A request succeeded."""
-        self._failed, self._pause, self._until, self._trying = 0, 0.0, None, None
+        self._failed, self._pause, self._since, self._until, self._trying = 0, 0.0, 0.0, None, None
+
+    def dropped(self, began: float) -> None:
+        """The request that was allowed at `began` was given up before it was known how it goes: another may try."""
+        if self._trying == began:
+            self._trying = None
 
     def failed(self, now: float, error: Exception | None = None) -> None:
-        """A request failed."""
-        self._failed += 1
-        asked = error.retry_after if isinstance(error, ProviderError) else None
-        for_good = isinstance(error, ProviderError) and not error.transient
-        if self._failed < self.failures and not for_good and not asked:
+        """A request failed. Of those that were under way when it opened, none makes the pause longer."""
+        if now < self._since:
+            self.worked()
+        known = error if isinstance(error, ProviderError) else None
+        if known and known.cause is Cause.REQUEST:
+            self._trying = None
             return
-        self._pause = min(self._pause * 2 or self.pause, self.longest)
+        self._failed += 1
+        asked = min(known.retry_after or 0.0, MOST_ASKED) if known else 0.0
+        if self._until is not None and now < self._until:
+            self._until = max(self._until, now + asked)
+            return
+        for_good = known is not None and not known.transient
+        if self._failed >= self.failures or for_good:
+            self._pause = min(self._pause * 2 or self.pause, self.longest)
+        elif not asked:
+            return
         self._since, self._trying = now, None
-        self._until = now + max(self._pause, asked or 0.0)
+        self._until = now + max(self._pause, asked)

@@ -26,6 +26,7 @@ CONNECT = 4.0
 """Seconds in which a connection must be open: a caller is waiting."""
 INSTALL = "pip install 'sottovoce[deepgram]'"
 _URL = re.compile(r"(?:http|ws)s?://[^\s/?#@]+(?:/[^\s?#]*)?")
+URL_FIX = "give one like https://api.deepgram.com, without user or query"
 _OFFICIAL = "https://api.deepgram.com"
 _OFFICIAL_AGENT = "https://agent.deepgram.com"
 
@@ -39,7 +40,7 @@ class Account:
 
     def __init__(self, api_key: str | None = None, base_url: str | None = None) -> None:
         if base_url is not None and not _URL.fullmatch(base_url):
-            raise ValueError("base_url: it is no URL; give one like https://api.deepgram.com, without user or query")
+            raise ValueError(f"base_url: it is no URL; {URL_FIX}")
         self._key = api_key
         self._base = base_url
         self._client: AsyncDeepgramClient | None = None
@@ -63,6 +64,8 @@ class Account:
             key = self._key or os.environ.get(KEY)
             if not key:
                 raise ProviderError(name, Cause.KEY, "no key is set", fix=f"set {KEY}")
+            if not _URL.fullmatch(self.base_url):
+                raise ProviderError(name, Cause.REQUEST, f"what {BASE_URL} holds is no URL", fix=URL_FIX)
             base, agent = self.base_url, self.base_url if self.base_url != _OFFICIAL else _OFFICIAL_AGENT
             environment = sdk.DeepgramClientEnvironment(
                 base=_http(base), production=_socket(base), agent=_socket(agent), agent_rest=_http(agent)
@@ -77,7 +80,10 @@ def check(name: str, what: str) -> Check:
         return Check(name, False, f"{what}: deepgram-sdk is not installed", INSTALL)
     if not os.environ.get(KEY):
         return Check(name, False, f"{what}: no key", f"set {KEY}")
-    where = f" at {os.environ[BASE_URL]}" if os.environ.get(BASE_URL) else ""
+    base = os.environ.get(BASE_URL)
+    if base and not _URL.fullmatch(base):
+        return Check(name, False, f"{what}: what {BASE_URL} holds is no URL", URL_FIX)
+    where = f" at {base}" if base else ""
     return Check(name, True, f"{what}{where}, with the key in {KEY}")
 
 

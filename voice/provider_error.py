@@ -60,7 +60,8 @@ class ProviderError(RuntimeError):
         self.provider, self.cause = provider, cause
         self.detail = " ".join(detail.split())[:MAX_DETAIL]
         self.fix = fix or _FIXES.get(cause, "")
-        self.status, self.retry_after = status, retry_after
+        self.status = status
+        self.retry_after = retry_after if retry_after is not None and 0 <= retry_after < float("inf") else None
         what = f"{cause} ({status})" if status is not None else str(cause)
         parts = [f"{provider}: {what}", self.detail, f"fix: {self.fix}" if self.fix else ""]
         super().__init__("; ".join(filter(None, parts)))

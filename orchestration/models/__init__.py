@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestration.models.anthropic import Anthropic
+    from orchestration.models.fallback import FallbackModel
     from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall, ToolSpec, Usage
     from orchestration.models.prepared import Prepared
     from orchestration.models.scripted import Intent, Scripted
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Anthropic": "anthropic",
     "Delta": "model",
+    "FallbackModel": "fallback",
     "Intent": "scripted",
     "Message": "model",
     "Model": "model",
@@ -27,6 +29,7 @@ _HOMES = {
 __all__ = [
     "Anthropic",
     "Delta",
+    "FallbackModel",
     "Intent",
     "Message",
     "Model",

@@ -1,0 +1,145 @@
+"""A model over several: where one fails before its first word, it is asked again or the next is; never after that.
+
+What was streamed may be spoken already, and a tool that was called may be at work: neither is begun anew in other
+words. Such a reply fails as a ProviderError, and whoever speaks says sorry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from orchestration.content import says_something
+from orchestration.models.grammar import merged
+from orchestration.models.model import Delta, Message, Model, TextDelta, ToolCall, ToolSpec
+from voice.backoff import Backoff
+from voice.cancellation import cancelled_here
+from voice.check import Check
+from voice.provider_error import Cause, ProviderError
+from voice.standby import Standby, described
+
+FIRST = 6.0
+"""Seconds without a first word after which the next is asked: two may hang in a row before a caller has waited 15."""
+STALL = 12.0
+"""Seconds without anything after the first words; a long tool call comes whole, and takes a while to be written."""
+
+
+class FallbackModel:
+    """`models` in order of preference, one or more; their breakers are shared by all rooms.
+
+    `backoff`: how often one is asked again before the next is. `first_token` and `stall`: seconds to the first words
+    and between later ones that count as a failure. `failures`, `pause`, `longest`: see `voice.breaker.Breaker`. It
+    offers a grammar only where all its models do, as any other takes any words. Raises ValueError and TypeError naming
+    what is wrong.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        *,
+        backoff: Backoff | None = None,
+        first_token: float = FIRST,
+        stall: float = STALL,
+        failures: int = 3,
+        pause: float = 5.0,
+        longest: float = 120.0,
+    ) -> None:
+        for field, value in (("first_token", first_token), ("stall", stall)):
+            if not 0 < value <= 600:
+                raise ValueError(f"{field} must be seconds over 0, at most 600, not {value!r}")
+        self._standby = Standby("model", models, "stream", failures=failures, pause=pause, longest=longest)
+        self._backoff = backoff or Backoff()
+        self._first, self._stall = first_token, stall
+        self.name = self._standby.name
+        if all(callable(getattr(model, "grammar", None)) for model in models):
+            self.grammar = self._grammar
+
+    def __repr__(self) -> str:
+        return f"FallbackModel({self.name})"
+
+    async def prepare(self) -> None:
+        """Make all ready that can be; one that fails is done without. Raises ProviderError when none is left."""
+        await self._standby.prepare()
+
+    async def aclose(self) -> None:
+        """Close those that can be."""
+        await self._standby.aclose()
+
+    @classmethod
+    def check(cls) -> Check:
+        """It works as far as those it is made of do."""
+        return Check("fallback", True, "falls from one model to the next")
+
+    async def stream(
+        self, messages: Sequence[Message], *, prompt: str = "", tools: Sequence[ToolSpec] = ()
+    ) -> AsyncGenerator[Delta, None]:
+        """Answer the conversation so far. Raises ProviderError: all failed, or one did after it had begun to answer."""
+        turn = self._standby.turn(self._backoff)
+        while True:
+            which = await turn.next(rounds=False)
+            answer = _Answer()
+            try:
+                deltas = self._standby.providers[which].stream(messages, prompt=prompt, tools=tools)
+                async with aclosing(deltas):
+                    while (delta := await self._next(deltas, answer, which)) is not None:
+                        answer.take(delta)
+                        yield delta
+                if not answer.came:
+                    raise ProviderError(self._standby.name_of(which), Cause.ANSWER, "it said nothing")
+            except Exception as error:
+                failure = error
+            except BaseException:  # nobody wants the rest
+                (turn.worked if answer.came else turn.dropped)()
+                raise
+            else:
+                turn.worked()
+                return
+            if answer.begun:
+                turn.failed(failure, then="the reply fails, as its words may be out")
+                raise self._broken_off(which, failure) from None
+            hung = isinstance(failure, ProviderError) and failure.cause is Cause.TIMEOUT and turn.spare()
+            if hung or not await turn.retry(failure):
+                turn.failed(failure)
+
+    async def _next(self, deltas: AsyncGenerator[Delta, None], answer: _Answer, which: int) -> Delta | None:
+        """What comes next; None at the end. Raises ProviderError when nothing does."""
+        seconds = self._stall if answer.came else self._first
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await anext(deltas, None)
+        except TimeoutError:
+            if limit.expired():
+                name = self._standby.name_of(which)
+                raise ProviderError(name, Cause.TIMEOUT, f"it said nothing for {seconds:g} s") from None
+            raise
+        except asyncio.CancelledError:
+            if cancelled_here():
+                raise
+            raise ProviderError(self._standby.name_of(which), Cause.ANSWER, "it was cancelled") from None
+
+    def _broken_off(self, which: int, error: Exception) -> ProviderError:
+        if isinstance(error, ProviderError):
+            return error
+        return ProviderError(self._standby.name_of(which), Cause.ANSWER, f"its answer broke off: {described(error)}")
+
+    def _grammar(self) -> str:
+        """All that any of them understands."""
+        return merged([model.grammar() for model in self._standby.providers])  # type: ignore[attr-defined]
+
+
+class _Answer:
+    """How far a model has come."""
+
+    __slots__ = ("begun", "came")
+
+    def __init__(self) -> None:
+        self.came = False
+        """Something came."""
+        self.begun = False
+        """Words, or a tool call: they cannot be taken back."""
+
+    def take(self, delta: Delta) -> None:
+        self.came = True
+        if not self.begun:
+            self.begun = isinstance(delta, ToolCall) or (isinstance(delta, TextDelta) and says_something(delta.text))
