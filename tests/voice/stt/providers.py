@@ -7,6 +7,7 @@ its key is not in the environment.
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,10 +16,17 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 
+from tests import sockets
+from tests.fakes.deepgram import FakeDeepgram
+from tests.fakes.deepgram_listen import FakeFlux, FakeListen
+from tests.fakes.hearing import HiddenWords
 from tests.voice import doubles
 from tests.voice.spoken import said
 from voice import clock
 from voice.pipecat import load as load_pipecat
+from voice.stt.deepgram import Deepgram
+from voice.stt.deepgram_flux import DeepgramFlux
+from voice.stt.livekit import LiveKitSTT
 from voice.stt.pipecat import PipecatSTT
 from voice.stt.pocketsphinx import Pocketsphinx
 from voice.stt.recognizer import SpeechRecognizer
@@ -98,6 +106,52 @@ async def pipecat(kind: str, **options: Any) -> AsyncIterator[SpeechRecognizer]:
     yield provider
 
 
+@asynccontextmanager
+async def livekit(**options: Any) -> AsyncIterator[SpeechRecognizer]:
+    """A plugin of LiveKit's that understands words hidden in samples; nothing of it is left when it is closed."""
+    check = LiveKitSTT.check()
+    if not check.usable:
+        pytest.skip(f"{check.detail}: {check.fix}")
+    from tests.voice import livekit_plugins
+
+    provider = LiveKitSTT(livekit_plugins.Ear(**options))
+    await provider.prepare()
+    yield provider
+    await provider.aclose()
+    assert await livekit_plugins.left() == []
+
+
+@asynccontextmanager
+async def deepgram() -> AsyncIterator[SpeechRecognizer]:
+    """Nova, on the fake."""
+    async with FakeDeepgram(FakeListen(HiddenWords)) as fake:
+        provider = Deepgram(api_key=fake.key, base_url=fake.url)
+        await provider.prepare()
+        yield provider
+
+
+@asynccontextmanager
+async def deepgram_flux() -> AsyncIterator[SpeechRecognizer]:
+    """Flux, on the fake."""
+    async with FakeDeepgram(FakeFlux(HiddenWords)) as fake:
+        provider = DeepgramFlux(api_key=fake.key, base_url=fake.url)
+        await provider.prepare()
+        yield provider
+
+
+DEEPGRAM_KEY = "SOTTOVOCE_TEST_DEEPGRAM_API_KEY"
+
+
+@asynccontextmanager
+async def real_deepgram(make: Callable[..., SpeechRecognizer]) -> AsyncIterator[SpeechRecognizer]:
+    """The service itself."""
+    provider = make(api_key=os.environ[DEEPGRAM_KEY])
+    await provider.prepare()
+    yield provider
+
+
+_WITH_DEEPGRAM_KEY = (pytest.mark.skipif(DEEPGRAM_KEY not in os.environ, reason=f"{DEEPGRAM_KEY} is not set"),)
+
 ENTRIES: list[Entry] = [
     Entry("pocketsphinx", pocketsphinx, clock.run, said, paced=True, marks=(pytest.mark.speech,)),
     Entry(
@@ -107,6 +161,16 @@ ENTRIES: list[Entry] = [
         said,
         paced=True,
         marks=(pytest.mark.speech,),
+    ),
+    Entry("deepgram", deepgram, sockets.run, hidden),
+    Entry("deepgram-flux", deepgram_flux, sockets.run, hidden),
+    Entry("deepgram, real", functools.partial(real_deepgram, Deepgram), sockets.run, said, marks=_WITH_DEEPGRAM_KEY),
+    Entry(
+        "deepgram-flux, real",
+        functools.partial(real_deepgram, DeepgramFlux),
+        sockets.run,
+        said,
+        marks=_WITH_DEEPGRAM_KEY,
     ),
 ]
 ENTRIES += [
@@ -119,6 +183,22 @@ ENTRIES += [
         paced=True,
     ),
     Entry("pipecat in segments", functools.partial(pipecat, "Segmented"), clock.run, hidden, paced=True, live=False),
+]
+ENTRIES += [
+    Entry("livekit", functools.partial(livekit, flushes=True), clock.run, hidden, paced=True),
+    Entry("livekit that finds the end by itself", livekit, clock.run, hidden, paced=True),
+    Entry("livekit slowly", functools.partial(livekit, flushes=True, lag=0.25), clock.run, hidden, paced=True),
+    Entry(
+        "livekit without guesses", functools.partial(livekit, interim=False), clock.run, hidden, paced=True, live=False
+    ),
+    Entry(
+        "livekit that does not stream",
+        functools.partial(livekit, streaming=False, interim=False),
+        clock.run,
+        hidden,
+        paced=True,
+        live=False,
+    ),
 ]
 
 

@@ -26,6 +26,7 @@ from voice.tts import booth
 from voice.tts.deepgram import Deepgram
 from voice.tts.espeak import Espeak
 from voice.tts.flite import Flite
+from voice.tts.livekit import LiveKitTTS
 from voice.tts.pipecat import PipecatTTS
 from voice.tts.synthesizer import SpeechChunk, Synthesizer
 
@@ -155,6 +156,29 @@ def keyed() -> Check:
     return Check("deepgram", key, "" if key else "the real service is not asked", f"set {DEEPGRAM_KEY}")
 
 
+def livekit(**options: Any) -> Callable[[], AbstractAsyncContextManager[Opened]]:
+    """Opens a plugin of LiveKit's that speaks with Flite; nothing of it is left when it is closed."""
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Opened]:
+        from tests.voice import livekit_plugins
+
+        async with embedded(Flite)() as engine:
+            provider = LiveKitTTS(livekit_plugins.Voice(engine.synthesizer, **options))
+            await provider.prepare()
+            yield Opened(provider, engine.made)
+            await provider.aclose()
+            assert await livekit_plugins.left() == []
+
+    return opening
+
+
+def livekit_and_flite() -> Check:
+    """Whether both are there."""
+    check = LiveKitTTS.check()
+    return check if not check.usable else Flite.check()
+
+
 ENTRIES = (
     Entry("flite", Flite.check, embedded(Flite), marks=True),
     Entry("flite at 8 kHz", Flite.check, embedded(lambda: Flite("kal")), marks=True),
@@ -162,4 +186,6 @@ ENTRIES = (
     Entry("deepgram", fakeable, deepgram, sockets.run),
     Entry("deepgram itself", keyed, real_deepgram, sockets.run, paid=True),
     Entry("pipecat", pipecat_and_flite, pipecat(), marks=True),
+    Entry("livekit", livekit_and_flite, livekit(), marks=True),
+    Entry("livekit in stereo at 24 kHz", livekit_and_flite, livekit(rate=24_000, channels=2, marks=False), paid=True),
 )
