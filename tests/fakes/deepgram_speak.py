@@ -71,14 +71,14 @@ class FakeSpeak:
     """`flushes`: so many it allows in a minute. `late`: it says Flushed also of a text that was cleared, after Cleared.
 
     `texts`: those it was told to say, in order. `pieces`: of sound that it has sent. `clears`: so many Clear have come.
-    `deaf`: it answers no more Clear.
+    `deaf`: it answers no more Clear. `dying`: so many connections break off when they are next told to say something.
     """
 
     path = "/v1/speak"
 
     def __init__(self, voice: Voice = hidden, *, flushes: int = FLUSHES, late: bool = False) -> None:
         self.faults = Faults()
-        self.opened = self.pieces = self.clears = 0
+        self.opened = self.pieces = self.clears = self.dying = 0
         self.texts: list[str] = []
         self.peers: list[Peer] = []
         self.most = 0
@@ -139,6 +139,9 @@ class _Connection:
         while True:
             message = json.loads(await self._peer.receive())
             match message:
+                case {"type": "Speak"} if self._server.dying:
+                    self._server.dying -= 1
+                    await self._peer.cut()
                 case {"type": "Speak", "text": str(text)} if len(text) <= LONGEST:
                     self._text += text
                 case {"type": "Flush"}:

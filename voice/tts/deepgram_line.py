@@ -143,17 +143,20 @@ class Line:
 
     async def close(self, *, abort: bool = False) -> None:
         """Say goodbye; after a second, or at once with `abort`, just go."""
-        transport = self._protocol.transport
         if abort:
-            transport.abort()
-        going = asyncio.get_running_loop().call_later(CLOSING, transport.abort)
+            self.abort()
+        going = asyncio.get_running_loop().call_later(CLOSING, self.abort)
         try:
             await self._stack.aclose()
         except Exception as error:
             log.debug("%s: a line broke as it was closed: %s", self._name, deepgram.failure(self._name, error))
         finally:
             going.cancel()
-            transport.abort()
+            self.abort()
+
+    def abort(self) -> None:
+        """Go at once."""
+        self._protocol.transport.abort()
 
     @property
     def _protocol(self) -> Any:

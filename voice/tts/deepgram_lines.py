@@ -1,7 +1,8 @@
 """The lines to Deepgram that one event loop has: a warm one for the next text, so many at once and no more.
 
 Idle lines are plain open sockets that nobody reads. What goes on in the background (a spare one is opened, one that is
-not wanted any more is closed) is owned here, takes seconds at most, and is over after `aclose`.
+not wanted any more is closed, and somebody sees that all are gone when the loop is) is owned here and over after
+`aclose`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Lines:
         self._loop = asyncio.get_running_loop()
         self.places = asyncio.Semaphore(most)
         """To be held by whoever takes a line, as long as it has it."""
+        self._all: set[Line] = set()
+        self._keeper: asyncio.Task[None] | None = None
         self._taken = 0
         self._idle: list[Line] = []
         """The last used one last."""
@@ -83,8 +86,9 @@ class Lines:
         for line in self._idle:
             self._drop(line)
         self._idle.clear()
-        if self._closings:
-            await asyncio.wait(self._closings)
+        if self._keeper:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper, *self._closings])
 
     @property
     def open(self) -> int:
@@ -119,13 +123,31 @@ class Lines:
             return await spare
         if self._idle and self.open > self._most:  # those that have no texts left for a while
             self._drop(self._idle.pop(0))
-        return await self._connect()
+        return await self._open()
+
+    async def _open(self) -> Line:
+        if not self._keeper:
+            self._keeper = self._loop.create_task(self._until_the_end(), name="deepgram-lines")
+        line = await self._connect()
+        self._all.add(line)
+        return line
+
+    async def _until_the_end(self) -> None:
+        """A loop that ends without `aclose` cancels its tasks: then the sockets go at once. Their own tasks would wait
+        ten seconds for a goodbye that nobody sends any more.
+        """
+        try:
+            await self._loop.create_future()
+        finally:
+            if not self._closed:
+                for line in self._all:
+                    line.abort()
 
     def _open_ahead(self) -> None:
         now = self._loop.time()
         if self._spare or self._closed or self.open >= self._most or any(line.ready(now) for line in self._idle):
             return
-        self._spare = self._loop.create_task(self._connect(), name="deepgram-spare")
+        self._spare = self._loop.create_task(self._open(), name="deepgram-spare")
         self._spare.add_done_callback(self._spare_opened)
 
     def _spare_opened(self, spare: asyncio.Task[Line]) -> None:
@@ -158,6 +180,7 @@ class Lines:
             self._tidying = self._loop.call_at(self._idle[0].idle_since + IDLE, self._tidy)
 
     def _drop(self, line: Line) -> None:
+        self._all.discard(line)
         closing = self._loop.create_task(line.close(abort=not line.alive), name="deepgram-goodbye")
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
