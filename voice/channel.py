@@ -16,6 +16,9 @@ from voice.floor import FloorChanged, FloorView
 APOLOGY = "Sorry, I could not get that done. Could you ask me again?"
 """What is said instead of a reply that fails, or does not come in time."""
 
+UNHEARD = "Sorry, I cannot hear you well just now."
+"""What a caller hears now and then whose speech no recogniser can make out."""
+
 Text = str | AsyncIterator[str]
 """What can be said: a whole text, or its pieces as a model makes them."""
 

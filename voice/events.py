@@ -114,6 +114,8 @@ class Dropped(StrEnum):
 
     NO_WORDS = "no_words"
     BACKCHANNEL = "backchannel"
+    UNHEARD = "unheard"
+    """Nobody can tell: no recogniser worked."""
 
 
 @dataclass(frozen=True, slots=True)

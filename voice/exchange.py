@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from voice.backchannels import is_backchannel, takes_floor
-from voice.channel import APOLOGY, Caller, Capabilities, Listener, Text, Utterance, random_id
+from voice.channel import APOLOGY, UNHEARD, Caller, Capabilities, Listener, Text, Utterance, random_id
 from voice.ear import Ear
 from voice.events import (
     Deafened,
     Deafness,
+    Dropped,
     Event,
     Joined,
     Left,
@@ -47,6 +48,8 @@ from voice.watch import Watch
 
 log = logging.getLogger("sottovoce.channel")
 
+REGRET = 20.0
+"""Seconds between two times that a caller is told that they are not understood."""
 AFTERMATH = 2.0
 """Seconds after a statement of ours in which a mere "okay" only acknowledges it."""
 _TALKS = (Blocker.CALLER_SPEAKING, Blocker.CALLER_PAUSED)
@@ -83,6 +86,8 @@ class Exchange:
         self._open = False
         self._stated_at = float("-inf")
         """When a statement of ours was last played out."""
+        self._regretted: dict[str, float] = {}
+        """When callers were last told that they are not understood."""
         self._excused: set[str] = set()
         """Turns whose reply failed, while we apologise for it."""
         self._loop: asyncio.AbstractEventLoop
@@ -230,18 +235,28 @@ class Exchange:
                 self._forget_words(turn.caller)
                 self._speaker.interrupt(turn.caller)
                 self._turns.put_nowait(turn)
-            case TurnDropped(caller):
+            case TurnDropped(caller, why):
                 self._forget_words(caller)
+                if why is Dropped.UNHEARD:
+                    self._regret(caller)
             case Left(caller) | Deafened(caller):
                 self._forget_words(caller)
                 self._speaker.shut(caller)
                 if isinstance(event, Left):
                     self._speaker.forsake(caller)
                     self._callers.pop(caller, None)
+                    self._regretted.pop(caller, None)
                     self._ears.pop(caller, None)
             case _:
                 pass
         self._govern()
+
+    def _regret(self, caller: str) -> None:
+        """No recogniser works: a caller who speaks is told so, now and then, so that they do not talk to nobody."""
+        now = self._loop.time()
+        if self._apology and caller in self._callers and now >= self._regretted.get(caller, float("-inf")) + REGRET:
+            self._regretted[caller] = now
+            self.say(UNHEARD, to=caller)
 
     def _forget_words(self, caller: str) -> None:
         self._takers.pop(caller, None)

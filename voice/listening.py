@@ -1,7 +1,7 @@
-"""Listening: one caller's frames to voice activity, recogniser and ear; what breaks is opened again, a few times.
+"""Listening: one caller's frames to voice activity, recogniser and ear; what breaks is opened again.
 
-A recogniser that fails costs the words it was at; a detector that fails for good is replaced by loudness alone. The
-caller goes on hearing, and nobody else notices.
+A recogniser that fails costs the words it was at, and is tried as long as the call lasts; a detector that fails for
+good is replaced by loudness alone. The caller goes on hearing, and nobody else notices.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from voice.audio import level
 from voice.ear import Ear
 from voice.ear_signals import Conclude, EarInput, Hushed, Judged, Listen, RecognizerLost, Restart
 from voice.endpointing import TurnModel
-from voice.events import Event, SpeechStarted, SpeechStopped, TurnDropped, TurnEnded
+from voice.events import Dropped, Event, SpeechStarted, SpeechStopped, TurnDropped, TurnEnded
 from voice.judging import Judging
 from voice.leg import FRAME_BYTES, FRAME_SECONDS
+from voice.provider_error import ProviderError
 from voice.stt.recognizer import Final, Hints, RecognizerStream, SpeechRecognizer
 from voice.vad.detector import DetectorStream, VoiceDetector
 
@@ -32,9 +33,15 @@ KEPT = 2.0
 GAP = 0.3
 """Seconds without a frame after which the voice has ended: the microphone is muted, or the line is dead."""
 TRIES = 3
-"""How often in a row a part that fails is opened again."""
+"""How often in a row a detector that fails is opened again; a recogniser that fails more often is down."""
 BACKOFF = 0.5
 """Seconds before the second new try; the first is made at once, the third after three times as long."""
+LONGEST = 30.0
+"""Seconds between two tries at most; somebody who speaks is reason for one before that."""
+EAGER = 2.0
+"""Seconds between two tries that are made because somebody speaks."""
+MURMUR = 0.6
+"""Seconds of voice that somebody means to be understood, as in `EarTimes`."""
 
 
 class Listening:
@@ -47,7 +54,7 @@ class Listening:
         self._stt = stt
         self._vad = vad
         self._hints = hints
-        self._ear.trusting = not hints.grammar
+        self._trust()
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._ear_alarm = Alarm(self._work)
@@ -63,6 +70,14 @@ class Listening:
         self._asked = 0
         """Finals that were asked for and have not come."""
         self._answered = False
+        self._wanted = asyncio.Event()
+        """Somebody speaks, and there is no recogniser."""
+        self._broke: Exception | None = None
+        """What a call of the recogniser raised."""
+        self._lost = False
+        """Something of the present turn went to no recogniser, or to one that failed."""
+        self._voiced = 0.0
+        """Seconds of the present turn, up to its last pause."""
         self._kept: deque[tuple[float, bytes]] = deque(maxlen=round(KEPT / FRAME_SECONDS))
         """The latest frames that no recogniser has been given, or only the one that is listening."""
         self._judging: Judging | None = None
@@ -83,17 +98,41 @@ class Listening:
                     judging.cancel()
 
     async def _recognize(self) -> None:
+        """Have a recogniser as long as the call lasts; one that is down is tried at growing intervals."""
         tries = 0
         while True:
+            begun = self._loop.time()
             error = await self._listen()
-            self._input(RecognizerLost())
             tries = 1 if self._answered else tries + 1
             self._answered = False
-            if tries > TRIES:
-                log.error("caller %s is not understood any more: recogniser %s: %s", *self._who, error, exc_info=error)
-                return
-            log.warning("caller %s: recogniser %s failed, opened again: %s", *self._who, error, exc_info=error)
+            self._say_what_broke(error, tries)
+            self._lost = self._lost or self._ear.in_turn
+            self._input(RecognizerLost())
+            await self._pause(tries, begun)
+
+    def _say_what_broke(self, error: Exception, tries: int) -> None:
+        """In the log, once when it breaks and once when it is down: not at every try of an hour."""
+        trace = None if isinstance(error, ProviderError) else error
+        if tries == 1:
+            log.warning("caller %s: recogniser %s failed, opened again: %s", *self._who, error, exc_info=trace)
+        elif tries == TRIES + 1:
+            log.error("caller %s is not understood: recogniser %s is down: %s", *self._who, error, exc_info=trace)
+        else:
+            log.debug("caller %s: recogniser %s failed again: %s", *self._who, error)
+
+    async def _pause(self, tries: int, begun: float) -> None:
+        """Before the next try; less long for somebody who speaks."""
+        if tries <= TRIES:
             await asyncio.sleep(BACKOFF * (2 ** (tries - 1) - 1))
+            return
+        seconds = min(BACKOFF * (2.0 ** min(tries - 1, 10) - 1), LONGEST)
+        self._wanted.clear()
+        await asyncio.sleep(max(begun + EAGER - self._loop.time(), 0.0))
+        try:
+            async with asyncio.timeout(seconds - EAGER):
+                await self._wanted.wait()
+        except TimeoutError:
+            pass  # nobody spoke: it is time all the same
 
     def hear(self, pcm: bytes) -> None:
         """A frame of the caller's voice. One of another length than 20 ms is ignored."""
@@ -115,6 +154,7 @@ class Listening:
 
     def hush(self) -> None:
         """The caller does not hear any more, or is gone: forget what they were saying."""
+        self._lost = False
         self._activity.stop()
         self._gap_alarm.set(None)
         self._kept.clear()
@@ -128,9 +168,13 @@ class Listening:
     def expect(self, hints: Hints) -> None:
         """Change what the caller is likely to say."""
         self._hints = hints
-        self._ear.trusting = not hints.grammar
+        self._trust()
         if self._stream is not None:
             self._guard(self._stream.expect, hints)
+
+    def _trust(self) -> None:
+        """Whether what is understood so far was really said; which recogniser is in use may change."""
+        self._ear.trusting = not (self._hints.grammar and self._stt.fits_grammar)
 
     # -- voice activity
 
@@ -178,6 +222,9 @@ class Listening:
             match action:
                 case Listen(since):
                     anew, self._listening, self._since = not self._listening, True, since
+                    if self._stream is None:
+                        self._lost = True
+                        self._wanted.set()
                     if self._judging is not None and anew:
                         for pcm in self._lead_in():
                             self._judging.hear(pcm)
@@ -189,10 +236,26 @@ class Listening:
                         self._asked += 1
                         self._guard(self._stream.end)
                 case Restart():
+                    self._lost = True
                     self._restart()
                 case _:
+                    action = self._weighed(action)
                     self._have_judged(action)
                     self._tell(action)  # type: ignore[arg-type]
+
+    def _weighed(self, action: object) -> object:
+        """Speech without words that no recogniser could hear is none of the caller's doing."""
+        match action:
+            case SpeechStopped():
+                self._voiced = self._loop.time() - self._since
+            case TurnEnded():
+                self._lost = False
+            case TurnDropped(caller, Dropped.NO_WORDS, text):
+                lost, self._lost = self._lost and self._voiced >= MURMUR, False
+                return TurnDropped(caller, Dropped.UNHEARD, text) if lost else action
+            case _:
+                pass
+        return action
 
     def _have_judged(self, action: object) -> None:
         """The turn model follows what the ear makes of the sound."""
@@ -220,14 +283,14 @@ class Listening:
             stream = self._stt.stream(self._hints)
         except Exception as error:
             return error
-        self._stream, self._asked = stream, 0
+        self._stream, self._asked, self._broke = stream, 0, None
         if self._listening:
             self._begin()
         self._consumer = asyncio.ensure_future(self._consume(stream))
         try:
             await asyncio.wait([self._consumer])
             if self._consumer.cancelled():
-                return RuntimeError("it gave no final transcript in time")
+                return self._broke or RuntimeError("it gave no final transcript in time")
             return self._consumer.result() or RuntimeError("it ended by itself")
         finally:
             consumer, self._stream, self._consumer = self._consumer, None, None
@@ -254,6 +317,7 @@ class Listening:
     def _note_final(self) -> None:
         """It works; and if nobody asked for this, it has ended the turn by itself."""
         self._answered = True
+        self._lost = False
         if self._asked:
             self._asked -= 1
         else:
@@ -265,6 +329,7 @@ class Listening:
         if self._stream is None:
             return
         self._guard(self._stream.begin)
+        self._trust()
         for pcm in self._lead_in():
             self._push(pcm)
 
@@ -281,7 +346,7 @@ class Listening:
         try:
             call(*args)
         except Exception as error:
-            log.warning("caller %s: recogniser %s: %s", *self._who, error, exc_info=error)
+            self._broke = error
             self._restart()
 
     def _restart(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.voice.doubles import (
 )
 from voice import clock
 from voice.cascade import CascadeChannel
+from voice.channel import UNHEARD
 from voice.ear_signals import EarTimes
 from voice.events import (
     Deafened,
@@ -39,6 +41,7 @@ from voice.events import (
     TurnDropped,
     TurnEnded,
 )
+from voice.exchange import REGRET
 from voice.floor import Blocker, FloorChanged, FloorState
 from voice.leg import FRAME_SECONDS, Frame, Hearing, Pressed
 from voice.stt.recognizer import Hints
@@ -442,13 +445,14 @@ def test_a_recogniser_that_breaks_in_mid_speech() -> None:
 
 
 def test_a_recogniser_that_stays_broken_takes_nothing_else_down(caplog: pytest.LogCaptureFixture) -> None:
-    stt = Recognizer(broken=4)
+    stt = Recognizer(broken=6)
 
     async def scene(room: Room) -> None:
         anna = anna_of(room)
         await anna.play(quiet(10))
-        assert len(stt.streams) == 4
-        assert "is not understood any more" in caplog.text
+        assert len(stt.streams) == 5
+        assert "is not understood: " in caplog.text
+        stt.broken = 0
         bert = room.join(FakeLeg("bert"))
         await asyncio.sleep(0.1)
         await bert.say("hello you there", 0.7)
@@ -456,9 +460,43 @@ def test_a_recogniser_that_stays_broken_takes_nothing_else_down(caplog: pytest.L
         assert (await room.channel.say("hello both")).complete
         assert (anna.text, bert.text) == ("hello both", "hello both")
         await anna.say("can you hear me", 4.0)
-        assert len(room.times(TurnDropped)) == 1
+        assert (await anext(room.channel.turns())).text == "can you hear me"
+
+
+def test_who_cannot_be_understood_is_told_so_now_and_then_and_not_over_their_voice() -> None:
+    stt = Recognizer(broken=10_000)
+
+    async def scene(room: Room) -> None:
+        anna = anna_of(room)
+        for _ in range(12):
+            await anna.say("can you hear me", 3.8)
+        said = [at for at, word in anna.heard() if word == "Sorry,"]
+        assert len(said) == 3
+        assert all(b - a >= REGRET - 0.5 for a, b in pairwise(said))
+        assert anna.text == " ".join([UNHEARD] * 3)
+        starts = room.times(SpeechStarted)
+        for begun in starts:
+            assert not anna.sounding(begun + 2 * FRAME_SECONDS)
+        await anna.play(quiet(30))
+        assert len(room.times(SpeechStarted)) == len(starts) == 12
+        stt.broken = 0
+        await anna.say("and now", 0.7)
+        await anna.play(quiet(35))
+        await anna.say("and now", 0.7)
+        assert (await anext(room.channel.turns())).text == "and now"
 
     play(scene, stt=stt)
+
+
+def test_a_noise_or_a_murmur_is_no_reason_to_say_sorry() -> None:
+    async def scene(room: Room) -> None:
+        anna = anna_of(room)
+        for _ in range(5):
+            await anna.say("hm", 5)
+        assert len(room.times(TurnDropped)) == 5
+        assert anna.text == ""
+
+    play(scene, stt=Recognizer(broken=10_000))
 
 
 def test_a_detector_that_breaks_is_opened_again() -> None:

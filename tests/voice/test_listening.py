@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Coroutine
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ import pytest
 from tests.voice.doubles import Recognizer, RecognizerStream, Vad, quiet, sleep_until, spoken
 from voice import clock
 from voice.ear import Ear
-from voice.events import Event, SpeechStarted, SpeechStopped, TurnDropped, TurnEnded, WordsHeard
+from voice.events import Dropped, Event, SpeechStarted, SpeechStopped, TurnDropped, TurnEnded, WordsHeard
 from voice.leg import FRAME_SECONDS
-from voice.listening import BACKOFF, GAP, Listening
+from voice.listening import BACKOFF, EAGER, GAP, LONGEST, Listening
 from voice.stt.recognizer import Hints
 
 
@@ -192,25 +193,82 @@ def test_a_recogniser_that_cannot_be_closed(caplog: pytest.LogCaptureFixture) ->
     play(scene, Provider())
 
 
-def test_a_provider_that_cannot_open_is_tried_a_few_times(caplog: pytest.LogCaptureFixture) -> None:
-    class Closed(Recognizer):
-        tried: list[float]
+class Shut(Recognizer):
+    """Opens no stream while it is `shut`; notes when it was asked for one."""
 
-        def stream(self, hints: Hints) -> RecognizerStream:
-            self.tried.append(asyncio.get_running_loop().time())
+    def __init__(self) -> None:
+        super().__init__()
+        self.shut = True
+        self.tried: list[float] = []
+
+    def stream(self, hints: Hints) -> RecognizerStream:
+        self.tried.append(asyncio.get_running_loop().time())
+        if self.shut:
             raise OSError("no more seats")
+        return super().stream(hints)
 
-    provider = Closed()
-    provider.tried = []
+
+def test_a_provider_that_cannot_open_is_tried_as_long_as_the_call_lasts(caplog: pytest.LogCaptureFixture) -> None:
+    provider = Shut()
 
     async def scene(booth: Booth) -> None:
-        await asyncio.sleep(60)
-        assert provider.tried == [0.0, 0.0, BACKOFF, BACKOFF + 3 * BACKOFF]
+        await asyncio.sleep(3600)
+        assert provider.tried[:4] == [0.0, 0.0, BACKOFF, BACKOFF + 3 * BACKOFF]
+        waits = [b - a for a, b in pairwise(provider.tried)]
+        assert waits == sorted(waits)
+        assert max(waits) == waits[-1] == LONGEST
+        assert [r.levelname for r in caplog.records] == ["WARNING", "ERROR"]
         assert "no more seats" in caplog.text
-        await booth.say("can you hear me", 5.0)
-        assert len(booth.times(TurnDropped)) == 1
+        provider.shut = False
+        await asyncio.sleep(LONGEST)
+        await booth.say("can you hear me")
+        assert booth.turns == ["can you hear me"]
 
     play(scene, provider)
+
+
+def test_who_speaks_is_reason_to_try_before_it_is_time_but_not_at_every_word() -> None:
+    provider = Shut()
+
+    async def scene(booth: Booth) -> None:
+        await asyncio.sleep(300)
+        before = len(provider.tried)
+        for _ in range(10):
+            await booth.say("can you", 0.4)
+        assert 2 <= len(provider.tried) - before <= 10 / EAGER + 1
+        await booth.hear(quiet(5))
+        provider.shut = False
+        await booth.say("hear me now please", 5.0)
+        assert booth.turns == ["hear me now please"]
+
+    play(scene, provider)
+
+
+def test_who_speaks_to_no_recogniser_is_said_to_be_unheard() -> None:
+    def dropped(booth: Booth) -> list[Dropped]:
+        return [event.why for _, event in booth.events if isinstance(event, TurnDropped)]
+
+    async def scene(booth: Booth) -> None:
+        await booth.say("can you hear me", 5.0)
+        assert dropped(booth) == [Dropped.UNHEARD]
+        await booth.say("hm", 5.0)
+        assert dropped(booth)[1:] == [Dropped.NO_WORDS]
+        await booth.hear(spoken("and who is on hold"))
+        booth.listening.hush()
+        assert dropped(booth)[2:] == [Dropped.NO_WORDS]
+
+    play(scene, Shut())
+
+
+def test_a_recogniser_that_gives_no_answer_is_none() -> None:
+    async def scene(booth: Booth) -> None:
+        await booth.say("can you hear me", 5.0)
+        assert booth.turns == ["can you hear me"]
+        booth.stream.push = lambda pcm: None  # type: ignore[method-assign]
+        await booth.say("can you hear me", 5.0)
+        assert [event.why for _, event in booth.events if isinstance(event, TurnDropped)] == [Dropped.UNHEARD]
+
+    play(scene, Recognizer(mute=True))
 
 
 def test_a_recogniser_that_works_between_failures_is_always_opened_again() -> None:
