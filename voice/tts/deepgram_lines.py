@@ -172,8 +172,8 @@ class Lines:
     def _tidy(self) -> None:
         """Close what has been idle for long, but for the last one."""
         self._tidying = None
-        until = self._loop.time() - IDLE
-        for line in [line for line in self._idle[:-1] if line.idle_since <= until]:
+        until = self._loop.time() + 0.01  # a timer may come early, by what a float cannot tell
+        for line in [line for line in self._idle[:-1] if line.idle_since + IDLE <= until]:
             self._idle.remove(line)
             self._drop(line)
         if len(self._idle) > 1:
