@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestration.models.anthropic import Anthropic
     from orchestration.models.fallback import FallbackModel
+    from orchestration.models.livekit import LiveKitLLM
     from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall, ToolSpec, Usage
+    from orchestration.models.preferred import preferred
     from orchestration.models.prepared import Prepared
     from orchestration.models.scripted import Intent, Scripted
 
@@ -15,6 +17,7 @@ _HOMES = {
     "Delta": "model",
     "FallbackModel": "fallback",
     "Intent": "scripted",
+    "LiveKitLLM": "livekit",
     "Message": "model",
     "Model": "model",
     "Prepared": "prepared",
@@ -24,6 +27,7 @@ _HOMES = {
     "ToolCall": "model",
     "ToolSpec": "model",
     "Usage": "model",
+    "preferred": "preferred",
 }
 
 __all__ = [
@@ -31,6 +35,7 @@ __all__ = [
     "Delta",
     "FallbackModel",
     "Intent",
+    "LiveKitLLM",
     "Message",
     "Model",
     "Prepared",
@@ -40,6 +45,7 @@ __all__ = [
     "ToolCall",
     "ToolSpec",
     "Usage",
+    "preferred",
 ]
 
 
