@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from orchestration.models.grammar import merged
 from orchestration.room import Room
+from voice.endpointing import AsRecognized, Endpointer, FixedSilence, TurnModel
 from voice.stt.recognizer import Hints, SpeechRecognizer
 from voice.tts.synthesizer import Synthesizer
 from voice.vad.detector import VoiceDetector
@@ -25,32 +27,91 @@ class Closed(Protocol):
         ...
 
 
+EAGER = 0.3
+"""Seconds of silence after which a model is asked ahead (`python -m tests.bench.preemptive`: half a second gained for
+1.2 to 1.4 requests a turn)."""
+
+
 @dataclass
 class Speech:
-    """What is None is chosen: the best provider that works on this machine (`sottovoce doctor` shows which)."""
+    """What is None is chosen: the best provider that works on this machine (`sottovoce doctor` shows which).
 
-    stt: SpeechRecognizer | None = None
-    tts: Synthesizer | None = None
+    `stt` and `tts` may be lists, best first: where one fails, or keeps failing, the next takes over in the middle of
+    the call, and gives way when the first is well again. `endpointer` decides when a turn is over (None: the recogniser
+    if it does that, otherwise silence); a turn model, like `voice.smart_turn.SmartTurn()`, is asked at each pause.
+    `preemptive`: models are asked ahead when a turn is most likely over.
+    """
+
+    stt: SpeechRecognizer | Sequence[SpeechRecognizer] | None = None
+    tts: Synthesizer | Sequence[Synthesizer] | None = None
     vad: VoiceDetector | None = None
+    endpointer: Endpointer | None = None
+    preemptive: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises TypeError for an endpointer that is none, ValueError for an empty list."""
+        if self.endpointer is not None and not callable(getattr(self.endpointer, "wait", None)):
+            raise TypeError(f"endpointer: {self.endpointer!r:.60} is none; give one, like FixedSilence(silence=0.8)")
+        for field in ("stt", "tts"):
+            given = getattr(self, field)
+            if isinstance(given, Sequence) and not given:
+                raise ValueError(
+                    f"{field}: the list is empty; give one provider or more, or None for the best there is"
+                )
 
     async def prepare(self) -> None:
         """Choose and load. Raises RuntimeError naming what is missing and how to get it."""
         from voice import stt, tts, vad
 
-        self.stt = self.stt or stt.default()
-        self.tts = self.tts or tts.default()
-        self.vad = self.vad or vad.default()
+        self.stt = recognizer = self._recognizer(stt.default() if self.stt is None else self.stt)
+        self.tts = synthesizer = self._synthesizer(tts.default() if self.tts is None else self.tts)
+        self.vad = detector = vad.default() if self.vad is None else self.vad
+        if self.endpointer is None:
+            self.endpointer = AsRecognized(recognizer, silence=FixedSilence(eager=EAGER))
         # One after the other: numpy does not survive being imported by two threads at once.
-        for provider in (self.stt, self.tts, self.vad):
-            await provider.prepare()
+        await recognizer.prepare()
+        await synthesizer.prepare()
+        await detector.prepare()
+        if isinstance(self.endpointer, TurnModel):
+            await self.endpointer.prepare()
+
+    async def aclose(self) -> None:
+        """Close connections that are kept open; they are opened again when they are needed."""
+        for provider in (self.stt, self.tts):
+            if callable(close := getattr(provider, "aclose", None)):
+                await close()
 
     def channel(self, room: Room) -> AbstractAsyncContextManager[CascadeChannel]:
         """A channel for one room; use it as `async with`."""
         from voice.cascade import CascadeChannel
 
-        if self.stt is None or self.tts is None or self.vad is None:
+        stt, tts = self.stt, self.tts
+        if isinstance(stt, Sequence | None) or isinstance(tts, Sequence | None) or self.vad is None:
             raise RuntimeError("Speech.prepare() must be awaited before a channel is made")
-        return CascadeChannel(stt=self.stt, tts=self.tts, vad=self.vad, hints=hints(room))
+        return CascadeChannel(
+            stt=stt,
+            tts=tts,
+            vad=self.vad,
+            endpointer=self.endpointer,
+            hints=hints(room),
+            preemptive=self.preemptive,
+        )
+
+    @staticmethod
+    def _recognizer(given: SpeechRecognizer | Sequence[SpeechRecognizer]) -> SpeechRecognizer:
+        if not isinstance(given, Sequence):
+            return given
+        from voice.stt.fallback import FallbackRecognizer
+
+        return FallbackRecognizer(given)
+
+    @staticmethod
+    def _synthesizer(given: Synthesizer | Sequence[Synthesizer]) -> Synthesizer:
+        if not isinstance(given, Sequence):
+            return given
+        from voice.tts.fallback import FallbackSynthesizer
+
+        return FallbackSynthesizer(given)
 
 
 def hints(room: Room) -> Hints:

@@ -147,3 +147,27 @@ class GivenEnd:
     def foresee(self, turn: SoFar) -> float | None:
         """At once when the recogniser believes that the turn is about over."""
         return 0.0 if turn.eager and not turn.backchannel else None
+
+
+class EndsTurns(Protocol):
+    """A recogniser, as far as turns are concerned."""
+
+    @property
+    def endpoints(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AsRecognized:
+    """`given` while the recogniser in use ends turns by itself, otherwise `silence`: those in a row may differ."""
+
+    recognizer: EndsTurns
+    given: Endpointer = GivenEnd()
+    silence: Endpointer = FixedSilence()
+
+    def wait(self, turn: SoFar) -> float:
+        """Seconds of silence after which `turn` is over."""
+        return (self.given if self.recognizer.endpoints else self.silence).wait(turn)
+
+    def foresee(self, turn: SoFar) -> float | None:
+        """Seconds of silence after which an answer may be begun ahead."""
+        return (self.given if self.recognizer.endpoints else self.silence).foresee(turn)

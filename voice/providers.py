@@ -30,6 +30,11 @@ def checks(candidates: Sequence[str]) -> Iterator[tuple[Any, Check]]:
         yield provider, provider.check()
 
 
+def usable(candidates: Sequence[str]) -> list[str]:
+    """Those that can work here, in order."""
+    return [dotted for dotted in candidates if load(dotted).check().usable]
+
+
 def first_usable(candidates: Sequence[str], what: str) -> Any:
     """The first candidate's class that can work here. Raises NoProviderError; `what` names the part in its message."""
     refused = []
@@ -38,3 +43,11 @@ def first_usable(candidates: Sequence[str], what: str) -> Any:
             return provider
         refused.append(f"  {check.name}: {check.detail}" + (f" (fix: {check.fix})" if check.fix else ""))
     raise NoProviderError("\n".join([f"nothing on this machine can do {what}:", *refused]))
+
+
+def in_order(cloud: Sequence[str], embedded: Sequence[str], what: str) -> list[str]:
+    """Every cloud that can be used here, then the best that is embedded. Raises NoProviderError when there is none."""
+    chosen = [*usable(cloud), *usable(embedded)[:1]]
+    if not chosen:
+        first_usable([*cloud, *embedded], what)
+    return chosen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -14,12 +15,16 @@ from orchestration.models.grammar import merged
 from orchestration.models.prepared import Prepared
 from orchestration.models.scripted import Intent, Scripted
 from orchestration.room import Room
-from orchestration.speech import hints
+from orchestration.speech import EAGER, hints
 from tests.voice.doubles import FakeLeg, Recognizer, Synthesizer, Vad
 from tests.voice.spoken import said
+from tests.voice.test_judging import Model
 from voice.clock import run
+from voice.endpointing import GivenEnd, SoFar
+from voice.stt.fallback import FallbackRecognizer
 from voice.stt.pocketsphinx import Pocketsphinx
 from voice.stt.recognizer import Final, Hints
+from voice.tts.fallback import FallbackSynthesizer
 
 
 def room(*models: Any) -> Room:
@@ -67,6 +72,48 @@ def test_a_provider_that_cannot_be_loaded_says_so_itself() -> None:
 
     with pytest.raises(RuntimeError, match="flite: no voice was found; install flite"):
         run(Speech(Recognizer(), Broken(), Vad()).prepare())
+
+
+def test_a_list_is_taken_one_after_the_other() -> None:
+    first, second = Recognizer(), Recognizer()
+    speech = Speech([first, second], [Synthesizer()], Vad())
+    run(speech.prepare())
+    assert isinstance(speech.stt, FallbackRecognizer)
+    assert isinstance(speech.tts, FallbackSynthesizer)
+    assert list(speech.stt.standby.providers) == [first, second]
+
+
+def test_turns_end_as_the_recogniser_in_use_has_it() -> None:
+    stt = Recognizer()
+    speech = Speech(stt, Synthesizer(), Vad())
+    run(speech.prepare())
+    assert speech.endpointer is not None
+    assert speech.endpointer.wait(SoFar("look into")) == 0.6
+    assert speech.endpointer.foresee(SoFar("look into")) == EAGER
+    stt.endpoints = True
+    assert speech.endpointer.wait(SoFar("look into")) == GivenEnd().longest
+
+
+def test_an_endpointer_that_is_given_is_used_and_a_turn_model_is_loaded() -> None:
+    model = Model(0.9)
+    model.prepare = noted = AsyncMock()  # type: ignore[method-assign]
+    speech = Speech(Recognizer(), Synthesizer(), Vad(), endpointer=model)
+    run(speech.prepare())
+    assert speech.endpointer is model
+    noted.assert_awaited_once()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"stt": []}, "stt: the list is empty; give one provider"),
+        ({"tts": ()}, "tts: the list is empty; give one provider"),
+        ({"endpointer": 0.6}, r"endpointer: 0.6 is none; give one, like FixedSilence\(silence=0.8\)"),
+    ],
+)
+def test_what_makes_no_sense_is_named(wrong: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        Speech(**wrong)
 
 
 def test_a_channel_needs_engines_that_are_loaded() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voice.endpointing import FixedSilence, GivenEnd, SoFar
+from voice.endpointing import AsRecognized, FixedSilence, GivenEnd, SoFar
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,14 @@ def test_who_ends_turns_by_itself_is_waited_for() -> None:
 def test_a_wait_that_makes_no_sense_is_named(name: str) -> None:
     with pytest.raises(ValueError, match=f"GivenEnd.{name} must be seconds"):
         GivenEnd(**{name: 0})
+
+
+def test_who_ends_turns_is_whoever_recognises_now() -> None:
+    class Recognizer:
+        endpoints = True
+
+    one, turn = Recognizer(), SoFar("compare", eager=True)
+    endpointer = AsRecognized(one, GivenEnd(longest=4.0), FixedSilence(silence=0.7, eager=0.3))
+    assert (endpointer.wait(turn), endpointer.foresee(SoFar("compare"))) == (4.0, None)
+    one.endpoints = False
+    assert (endpointer.wait(turn), endpointer.foresee(SoFar("compare"))) == (0.7, 0.3)

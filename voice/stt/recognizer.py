@@ -87,10 +87,16 @@ class SpeechRecognizer(Protocol):
     """A provider: loads its models once a process, opens a stream a caller."""
 
     name: str
-    endpoints: bool
-    """It ends turns by itself (Final comes without `end`)."""
-    fits_grammar: bool
-    """It fits all it hears into the grammar of its hints, so that its partials only guess until they are complete."""
+
+    @property
+    def endpoints(self) -> bool:
+        """It ends turns by itself (Final comes without `end`)."""
+        ...
+
+    @property
+    def fits_grammar(self) -> bool:
+        """It fits all it hears into the grammar of its hints, so that its partials only guess until they are whole."""
+        ...
 
     async def prepare(self) -> None:
         """Load what is slow to load, off the loop. Calling it twice does nothing."""
