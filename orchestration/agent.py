@@ -12,7 +12,7 @@ from orchestration.content import says_something
 from orchestration.models.model import Message, Model, Role, TextDelta, ToolCall
 from orchestration.models.watched import ModelSilentError, ToolLoopError, watched
 from orchestration.renamed import renamed
-from orchestration.tools import Tool, run_tool, tool, unique
+from orchestration.tools import SAME_ID, Tool, apart, run_tool, tool, unique
 
 if TYPE_CHECKING:
     from orchestration.memory import MemoryProvider
@@ -115,8 +115,8 @@ class Agent:
         asked = self.prompt if prompt is None else prompt
         model = model or self.model
 
-        async def use(call: ToolCall) -> None:
-            result = await run_tool(own.get(call.name), call)
+        async def use(call: ToolCall, again: bool) -> None:
+            result = Message(Role.TOOL, SAME_ID, call=call.id) if again else await run_tool(own.get(call.name), call)
             said.append(result)
             ended(call, result)
 
@@ -124,7 +124,7 @@ class Agent:
         for _ in range(MAX_ROUNDS):
             text, calls = "", list[ToolCall]()
             stream = model.stream([*messages, *said], prompt=asked, tools=[t.spec for t in own.values()])
-            async with aclosing(watched(stream, f"the model of agent {self.id!r}")) as deltas:
+            async with aclosing(watched(stream, f"the model of agent {self.id!r}", self.id)) as deltas:
                 async for delta in deltas:
                     match delta:
                         case TextDelta(piece):
@@ -132,13 +132,17 @@ class Agent:
                             yield piece
                         case ToolCall():
                             calls.append(delta)
-            said.append(Message(Role.ASSISTANT, text, tuple(calls)))
+            named = apart(calls)
+            said.append(Message(Role.ASSISTANT, text, named))
             answered = answered or says_something(text)
             if not calls:
                 if not answered:
                     raise ModelSilentError(f"the model of agent {self.id!r} gave no answer")
                 return
-            running = [group.create_task(use(call), name=f"tool {call.name}") for call in calls]
+            running = [
+                group.create_task(use(call, call is not made), name=f"tool {call.name}")
+                for made, call in zip(calls, named, strict=True)
+            ]
             await asyncio.wait(running)
             if enough() or any(task.cancelled() for task in running):
                 return  # the conversation is another's now, or the room closes

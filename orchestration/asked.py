@@ -16,6 +16,7 @@ from orchestration.handoff_chain import HandoffChain
 from orchestration.models.model import Message, Role, ToolCall
 from orchestration.state import ConversationState, get_conversation_state
 from orchestration.tools import Tool
+from orchestration.usage import Tab, charge_to
 
 if TYPE_CHECKING:
     from orchestration.preemptive import Ahead
@@ -100,6 +101,11 @@ class Asked:
     """The turn has not ended: nobody remembers it, and nothing may be done for it."""
     ahead: Ahead | None = None
     """What a model was asked before the turn had ended."""
+    tab: Tab = field(init=False)
+    """What the making of the answer costs."""
+
+    def __post_init__(self) -> None:
+        self.tab = Tab(self.runtime.meter, self.room.id, lambda: self.agent.id if self.agent else "")
 
     @property
     def caller(self) -> str:
@@ -264,5 +270,6 @@ def current() -> Asked | None:
 
 
 def answering(asked: Asked) -> None:
-    """From now on this task, and the tasks that it starts, belong to the answer to `asked`."""
+    """From now on this task, and the tasks that it starts, belong to the answer to `asked`, also what they cost."""
     _CURRENT.set(asked)
+    charge_to(asked.tab)

@@ -35,6 +35,7 @@ from orchestration.room_trouble import RoomClosingError
 from orchestration.routing_hook import ALWAYS_PROCESS, HELD_BY, ROUTED_TO
 from orchestration.state import get_conversation_state
 from orchestration.telling import in_own_words
+from orchestration.usage import Tab, charge_to
 from voice.channel import APOLOGY, Channel, Utterance, random_id
 from voice.events import Deafened, Event, Joined, Left, Turn, TurnDropped, TurnForeseen, TurnResumed
 from voice.floor import FloorChanged
@@ -229,6 +230,7 @@ class Conversation:
         event = RoomEvent.heard(turn, self.room.id, turn.text)
         chain = HandoffChain(asyncio.get_running_loop().time())
         asked = Asked(self._host.runtime, self.room, event, self._group, agent, True, chain, self._late, foreseen=True)
+        charge_to(asked.tab)  # what is made ahead and not wanted is paid, too
         return await responder.foresee(asked, agent)
 
     async def _remembered(self) -> None:
@@ -405,6 +407,7 @@ class Conversation:
     async def word(self, deliveries: Sequence[Delivery], resume_from: str = "") -> AsyncIterator[str]:
         """Results in the agent's own words, fenced so that nothing in them is taken for an instruction."""
         results = [d.content for d in deliveries]
+        charge_to(Tab(self._host.runtime.meter, self.room.id))
         async with aclosing(in_own_words(self.room, results, written=self._host.written)) as pieces:
             async for piece in pieces:
                 yield piece

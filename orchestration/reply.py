@@ -86,6 +86,7 @@ class Words:
         asked = self.reply.asked if self.reply else None
         agent = asked.agent.id if asked and asked.agent else self.agent
         known = agent in room.agents
+        cost = {"usage": asked.tab.sums.written()} if asked and asked.tab.sums.total.requests else {}
         whole = utterance.interrupted_by is None and not (self.reply and self.reply.failed)
 
         def event(metadata: Mapping[str, Any]) -> RoomEvent:
@@ -101,7 +102,7 @@ class Words:
             )
 
         try:
-            return event({**self.metadata, "complete": whole})
+            return event({**self.metadata, **cost, "complete": whole})
         except ValueError as error:
             log.error("room %s: what is known beside %s is left out: %s", room.id, utterance.id, error)
             return event({"complete": whole})

@@ -20,6 +20,7 @@ from orchestration.state import (
     get_conversation_state,
     set_conversation_state,
 )
+from orchestration.usage import Tab, charging
 
 if TYPE_CHECKING:
     from orchestration.handoff_handler import HandoffHandler
@@ -133,7 +134,8 @@ class _Routing:
                 return None
             room.handoff = room.handoff or self._handler
         state = settled(room, self._beginning)
-        route = await self._router.route(event, state, agents=_readers(room, event), context=context)
+        with charging(Tab(context.runtime.meter, room.id)):
+            route = await self._router.route(event, state, agents=_readers(room, event), context=context)
         if route is None:
             return None
         if route.agent_id is None:

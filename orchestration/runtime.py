@@ -35,6 +35,7 @@ from orchestration.store.journal import Journal
 from orchestration.store.store import RoomStore
 from orchestration.strategies.orchestration import Orchestration, known_orchestration
 from orchestration.tasks import Tasks
+from orchestration.usage import Meter
 
 if TYPE_CHECKING:
     from orchestration.speech import Speech
@@ -101,6 +102,7 @@ class Runtime(Hosting, Delivering, Delegating):
         self._observers = Observers()
         self._status = StatusBus(status)
         self.broadcast = Broadcast(self)
+        self.meter = Meter()
         self._stack = AsyncExitStack()
         self._entered = self._open = False
         self._engines: Speech | None = None
@@ -143,7 +145,13 @@ class Runtime(Hosting, Delivering, Delegating):
             self.ledger, self.identities, kept = parts.ledger, parts.identities, parts.rooms
             limit, per_room = self._task_limits
             self.tasks = Tasks(
-                parts.engine, self.ledger, self._announce, limit=limit, per_room=per_room, share=self._share
+                parts.engine,
+                self.ledger,
+                self._announce,
+                limit=limit,
+                per_room=per_room,
+                share=self._share,
+                meter=self.meter,
             )
             if self.orchestration is not None:
                 self.tasks.register(*self.orchestration.workers())
@@ -278,6 +286,19 @@ class Runtime(Hosting, Delivering, Delegating):
         The same one for as long as the runtime lives. It is open while the runtime is.
         """
         return self._status
+
+    # -- what models cost
+
+    def usage(self, room_id: str | None = None) -> dict[str, Any]:
+        """What models cost in this process, as JSON: of one room, or (None) of all, those that are gone included.
+
+        `requests`, tokens (`input`, `output`, `cache_read`, `cache_write`), `cost` in US dollars (None: no price is
+        known) and `unpriced`, the requests without a price; the same by model in `models` and by agent in `agents` ("":
+        no agent, like a router). What an answer costs is in the `usage` of its AFTER_BROADCAST metadata, as far as it
+        was known then; background tasks are counted for their rooms. Raises ValueError for a bad name.
+        """
+        sums = self.meter.total() if room_id is None else self.meter.room(valid_name(room_id, "room_id"))
+        return sums.written()
 
     # -- what tools need
 

@@ -17,6 +17,7 @@ from orchestration.results import LEDGER_RETRY, MAX_NOTE, check_tellable, delive
 from orchestration.slots import Slots
 from orchestration.staff import Staff
 from orchestration.standing import Running, Standing, TaskNews
+from orchestration.usage import Meter, Tab, charge_to
 from orchestration.workers.worker import Context, Report, Share, Worker, finish
 
 log = logging.getLogger("sottovoce.tasks")
@@ -38,7 +39,7 @@ SharedBy = Callable[[Task, str, str, str, Mapping[str, Any]], None]
 
 class Tasks:
     """A runtime's background tasks. `announce` is told of every change, in the event loop, and `share` of what workers
-    tell the channels that their work shares with its room.
+    tell the channels that their work shares with its room. What their models cost is counted in `meter`.
 
     At most `limit` run in this process at once, and `per_room` of one room; more wait for their turn, in order within a
     room, the rooms in turns. Raises ValueError naming the field that is wrong.
@@ -53,11 +54,13 @@ class Tasks:
         limit: int = 100,
         per_room: int = 10,
         share: SharedBy | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._engine = engine
         self._ledger = ledger
         self._announce = announce
         self._share = share
+        self._meter = Meter() if meter is None else meter
         self._slots = Slots(limit, per_room)
         self._progress = Progress(engine)
         self._writing: asyncio.Task[None] | None = None
@@ -246,6 +249,7 @@ class Tasks:
         if (worker := running.worker) is None:
             return TaskResult("", error=f"the worker {task.worker!r} is not known any more")
         running.label = worker.label
+        charge_to(Tab(self._meter, task.room, lambda: worker.id))
         context = Context(task, steps, self._report_of(running), label=worker.label, share=self._share_of(running))
         try:
             async with asyncio.timeout(task.timeout):

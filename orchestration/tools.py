@@ -11,7 +11,8 @@ import inspect
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from orchestration.models.model import Message, Role, ToolCall, ToolSpec
@@ -24,6 +25,8 @@ log = logging.getLogger("sottovoce.tools")
 
 STARTED = "started:"
 """How the result of a tool begins that has set work going in the background."""
+SAME_ID = "error: another call at the same time has the same id; this one was not done"
+"""The result of a call that may be another one once more."""
 MAX_RESULT = 50_000
 """Most characters of a result that a model is shown: some 12,000 tokens; what is beyond is cut."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -94,6 +97,21 @@ async def run_tool(tool: Tool | None, call: ToolCall) -> Message:
         log.warning("tool %s: its result of %d characters is cut to %d", tool.name, len(text), MAX_RESULT)
         text = f"{text[:MAX_RESULT]} (cut off here)"
     return Message(Role.TOOL, text, call=call.id)
+
+
+def apart(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """The calls that a model made at once with ids that differ, so that each can be answered; the first of an id keeps
+    it. One that gets another is not to be done (SAME_ID)."""
+    ids = {call.id for call in calls}
+    seen: set[str] = set()
+    told = []
+    for call in calls:
+        if call.id in seen:
+            call = replace(call, id=next(id for n in count(2) if (id := f"{call.id}_{n}") not in ids))
+        seen.add(call.id)
+        ids.add(call.id)
+        told.append(call)
+    return tuple(told)
 
 
 def unique(tools: Sequence[Tool]) -> None:

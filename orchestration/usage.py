@@ -6,7 +6,8 @@ is known by context, so no model and no strategy need know of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -183,6 +184,16 @@ _TAB: ContextVar[Tab | None] = ContextVar("sottovoce_tab", default=None)
 def charge_to(tab: Tab | None) -> None:
     """From now on what models cost in this task, and in those that it starts, is put on this tab."""
     _TAB.set(tab)
+
+
+@contextmanager
+def charging(tab: Tab) -> Iterator[None]:
+    """What models cost in this block is put on this tab."""
+    before = _TAB.set(tab)
+    try:
+        yield
+    finally:
+        _TAB.reset(before)
 
 
 def charge(usage: Usage, agent: str | None = None) -> None:

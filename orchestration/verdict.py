@@ -32,6 +32,17 @@ APPROVE_OUTPUT = ToolSpec(
 )
 """The tool by which a reviewer approves."""
 
+VERDICT = {
+    "type": "object",
+    "properties": {
+        "approved": {"type": "boolean", "description": "Whether it is good as it is"},
+        "feedback": {"type": "string", "description": "What has to change; empty if nothing"},
+    },
+    "required": ["approved", "feedback"],
+    "additionalProperties": False,
+}
+"""The shape in which a reviewer writes its verdict whose model can be held to one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -7,9 +7,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Self
 
-from orchestration.models.model import Delta, TextDelta, ToolCall
+from orchestration.models.model import Delta as AnyDelta
+from orchestration.models.model import TextDelta, ToolCall, Usage
+from orchestration.usage import charge
 from voice.cancellation import cancelled_here
 
+Delta = TextDelta | ToolCall
+"""What is left of a stream when what it cost is charged."""
 MAX_CALLS = 64
 """Most tools that a model may call at once."""
 MAX_TEXT = 200_000
@@ -30,9 +34,12 @@ class ModelSilentError(ModelLostError):
     """A model gave no answer: it said nothing, not even after its tools, or nothing came for a minute."""
 
 
-async def watched(stream: AsyncGenerator[Delta, None], who: str) -> AsyncGenerator[Delta, None]:
+async def watched(
+    stream: AsyncGenerator[AnyDelta, None], who: str, agent: str | None = None
+) -> AsyncGenerator[Delta, None]:
     """What a model streams, as long as it comes and is not endless. `who` is what errors call the model.
 
+    What it costs is charged to `agent` (None: to the one who has the word) and goes no further (`orchestration.usage`).
     Raises ModelSilentError, ToolLoopError for more than MAX_CALLS, ModelLostError for more than MAX_TEXT, and what the
     model raises.
     """
@@ -56,6 +63,9 @@ async def watched(stream: AsyncGenerator[Delta, None], who: str) -> AsyncGenerat
                     length += len(piece)
                 case ToolCall():
                     called += 1
+                case Usage():
+                    charge(delta, agent)
+                    continue
             if length > MAX_TEXT:
                 raise ModelLostError(f"{who} wrote more than {MAX_TEXT} characters")
             if called > MAX_CALLS:
@@ -74,7 +84,7 @@ class _Patience:
         self._waiting: asyncio.Timeout | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def next(self, deltas: AsyncGenerator[Delta, None]) -> Delta:
+    async def next(self, deltas: AsyncGenerator[AnyDelta, None]) -> AnyDelta:
         """What comes next. Raises TimeoutError when it is `over`, and what `deltas` raises."""
         self._since = self._loop.time()
         if self._timer is None:

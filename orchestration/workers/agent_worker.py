@@ -8,16 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from itertools import count
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestration.agent import MAX_ROUNDS, Agent
 from orchestration.content import says_something
 from orchestration.engines.engine import TaskResult
 from orchestration.models.model import Message, Role, TextDelta, ToolCall, ToolSpec
+from orchestration.models.structured import Structured
 from orchestration.models.watched import ModelLostError, watched
-from orchestration.tools import Tool, run_tool
+from orchestration.tools import SAME_ID, Tool, apart, run_tool
 from orchestration.workers.handed import shown_of
 
 if TYPE_CHECKING:
@@ -74,18 +74,25 @@ class AgentWorker:
         return TaskResult(reply.text.strip())
 
     async def ask(
-        self, input: str, context: Context, *, last: Sequence[LastTool] = (), over: Callable[[Reply], None]
+        self,
+        input: str,
+        context: Context,
+        *,
+        last: Sequence[LastTool] = (),
+        schema: Mapping[str, Any] | None = None,
+        over: Callable[[Reply], None],
     ) -> Reply:
         """The reply with which its work is over: one without a call, or with a call of one of the `last` tools.
 
-        These stand before tools of its own of the same name. The tools it calls at once run side by side. `over` is
+        These stand before tools of its own of the same name. With `schema` a model that can (`writes`) answers in JSON
+        of that shape instead, and is offered no tool. The tools it calls at once run side by side. `over` is
         told of that reply, not again when the task is resumed. Raises NoAnswerError, and what the model raises.
         """
         messages = [Message(Role.USER, shown_of(input))]
         desk = _Desk({t.name: t for t in self.agent.tools}, {t.spec.name: t for t in last}, context)
 
         async def ask() -> tuple[str, list[tuple[str, str, Any]]]:
-            reply = await self._listen(messages, desk.specs())
+            reply = await self._listen(messages, desk.specs(), schema)
             if desk.ends(reply):
                 over(reply)
             return reply.text, [(call.id, call.name, _plain(call.arguments)) for call in reply.calls]
@@ -95,19 +102,30 @@ class AgentWorker:
             reply = Reply(text, tuple(ToolCall(*call) for call in made))
             if not reply.calls and not says_something(text):
                 raise NoAnswerError("the model gave no answer")
-            calls = _apart(reply.calls)
+            calls = apart(reply.calls)
             messages.append(Message(Role.ASSISTANT, text, calls))
             messages += await desk.use(round_, reply.calls, calls)
             if desk.ends(reply):
                 return reply
         raise NoAnswerError("the model went on calling tools without an answer")
 
-    async def _listen(self, messages: Sequence[Message], specs: Sequence[ToolSpec]) -> Reply:
+    @property
+    def writes(self) -> bool:
+        """Whether it may answer in JSON of a given shape: its model has a way for that, and it has no tools to use."""
+        return isinstance(self.agent.model, Structured) and not self.agent.tools
+
+    async def _listen(
+        self, messages: Sequence[Message], specs: Sequence[ToolSpec], schema: Mapping[str, Any] | None
+    ) -> Reply:
         """The model's whole reply. Raises NoAnswerError when there is no end to it, or nothing comes."""
         text, calls = list[str](), list[ToolCall]()
-        stream = self.agent.model.stream(list(messages), prompt=self.agent.prompt, tools=specs)
+        model, prompt = self.agent.model, self.agent.prompt
+        if schema is not None and self.writes and isinstance(model, Structured):
+            stream = model.write_json(list(messages), prompt=prompt, schema=schema)
+        else:
+            stream = model.stream(list(messages), prompt=prompt, tools=specs)
         try:
-            async with aclosing(watched(stream, "the model")) as deltas:
+            async with aclosing(watched(stream, "the model", self.agent.id)) as deltas:
                 async for delta in deltas:
                     match delta:
                         case TextDelta(piece):
@@ -155,7 +173,7 @@ class _Desk:
     async def _answer(self, step: str, call: ToolCall, *, again: bool) -> str:
         """What one tool says, done once. A call whose id was used already may be the same one once more: not done."""
         if again:
-            return "error: another call at the same time has the same id; this one was not done"
+            return SAME_ID
         if call.name in self.last:
             return self._misfit(call) or "noted"
         self.context.progress(call.name)
@@ -175,20 +193,6 @@ class _Desk:
         except ValueError as error:
             return f"error: the arguments do not fit: {error}"
         return ""
-
-
-def _apart(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-    """The calls with ids that differ, so that each can be answered; the first of an id keeps it."""
-    ids = {call.id for call in calls}
-    seen: set[str] = set()
-    apart = []
-    for call in calls:
-        if call.id in seen:
-            call = replace(call, id=next(id for n in count(2) if (id := f"{call.id}_{n}") not in ids))
-        seen.add(call.id)
-        ids.add(call.id)
-        apart.append(call)
-    return tuple(apart)
 
 
 def _plain(arguments: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from orchestration.engines.engine import TaskResult
 from orchestration.handoff_request import HANDOFF_TOOL, HandoffRequest
 from orchestration.models.model import ToolSpec
-from orchestration.verdict import APPROVE_OUTPUT, Verdict, checked_approval
+from orchestration.verdict import APPROVE_OUTPUT, VERDICT, Verdict, checked_approval
 from orchestration.workers.agent_worker import AgentWorker, LastTool, NoAnswerError, Reply
 from orchestration.workers.handed import to_review
 from orchestration.workers.worker import Context, Worker
@@ -70,7 +70,7 @@ class Reviewer:
 
     async def review(self, input: str, draft: str, earlier: str, name: str, context: Context) -> Review:
         """Judge a draft that was made of `input`, as the part `name`. One who fails does not approve."""
-        how = BY_TOOL if isinstance(self.worker, AgentWorker) else BY_TEXT
+        how = BY_TOOL if isinstance(self.worker, AgentWorker) and not self.worker.writes else BY_TEXT
         result = await context.run_part(name, self, to_review(input, draft, earlier, how))
         if result.error is None:
             return Review(self.id, self.label, Verdict(result.data["approved"], result.data["feedback"]))
@@ -88,7 +88,7 @@ class Reviewer:
         return TaskResult("", error="it said nothing") if verdict is None else _result(verdict)
 
     async def _asked(self, worker: AgentWorker, input: str, context: Context) -> TaskResult:
-        """An agent has two more tools, and its turn is over with either."""
+        """An agent has two more tools, and its turn is over with either; or it writes the verdict, if its model can."""
 
         def over(reply: Reply) -> None:
             verdict = Verdict.of(reply.text, reply.calls)
@@ -96,7 +96,7 @@ class Reviewer:
             context.tell(said, final=True, approved=verdict.approved)
 
         try:
-            reply = await worker.ask(input, context, last=self._last_tools(), over=over)
+            reply = await worker.ask(input, context, last=self._last_tools(), schema=VERDICT, over=over)
         except NoAnswerError as error:
             return TaskResult("", error=str(error))
         return _result(Verdict.of(reply.text, reply.calls))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -167,7 +168,7 @@ def test_what_answers_is_known_to_the_tasks_it_starts() -> None:
         async def ask() -> Asked | None:
             return current()
 
-        asked: Any = object()
+        asked: Any = SimpleNamespace(tab=None)
         assert await ask() is None
         answering(asked)
         assert await asyncio.create_task(ask()) is asked
