@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from voice import deepgram
@@ -232,20 +232,28 @@ class DeepgramSession:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncV1SocketClient]:
         connection = self._account.client(DeepgramAgent.name).agent.v1.connect()
-        async with asyncio.timeout(self._connect):
-            socket = await connection.__aenter__()
+        socket = await self._enter(connection)
         try:
             yield socket
         finally:
-            # The server may not answer; the old client of websockets waits for 20 s and cannot be told otherwise.
-            protocol = socket._websocket
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE):
-                    await protocol.close()
-            if not protocol.closed and protocol.transport is not None:
-                protocol.transport.abort()
-                await protocol.wait_closed()
-            await connection.__aexit__(None, None, None)
+            # The server may not answer; websockets would wait for 20 s, and cannot be told otherwise.
+            leaving = asyncio.get_running_loop().call_later(CLOSE, _abort, socket)
+            try:
+                await connection.__aexit__(None, None, None)
+            finally:
+                leaving.cancel()
+
+    async def _enter(self, connection: AbstractAsyncContextManager[AsyncV1SocketClient]) -> AsyncV1SocketClient:
+        """Connect, in time. What is given up takes websockets 10 s more to end, for which nobody waits."""
+        connecting = asyncio.ensure_future(connection.__aenter__())
+        try:
+            async with asyncio.timeout(self._connect):
+                return await asyncio.shield(connecting)
+        except (TimeoutError, asyncio.CancelledError):
+            _leaving.add(connecting)
+            connecting.add_done_callback(_left)
+            connecting.cancel()
+            raise
 
     async def _settle(self, socket: AsyncV1SocketClient, incoming: AsyncIterator[Any]) -> None:
         settings = self._pipeline.settings(self._instructions)
@@ -308,6 +316,23 @@ class DeepgramSession:
         return ProviderError(
             error.provider, error.cause, detail, fix=error.fix, status=error.status, retry_after=error.retry_after
         )
+
+
+_leaving: set[asyncio.Future[Any]] = set()
+"""Connections that were given up before they were open, until they have ended."""
+
+
+def _left(connecting: asyncio.Future[Any]) -> None:
+    _leaving.discard(connecting)
+    if not connecting.cancelled() and connecting.exception() is None:
+        _abort(connecting.result())  # it was open in the same moment
+
+
+def _abort(socket: Any) -> None:
+    """Drop the connection below the SDK's socket."""
+    transport = socket._websocket.transport
+    if transport is not None:
+        transport.abort()
 
 
 def _first(failures: BaseExceptionGroup[Exception]) -> Exception:

@@ -106,9 +106,9 @@ def well_formed(told: Sequence[Any]) -> bool:
             if opened == isinstance(event, ReplyStarted):
                 return False
             opened = not opened
-        elif isinstance(event, ReplyAudio) and (not opened or not event.pcm or len(event.pcm) % 2):
+        elif isinstance(event, ReplyAudio | ReplyText) and not opened:
             return False
-        elif isinstance(event, ReplyText) and not opened:
+        if isinstance(event, ReplyAudio) and (not event.pcm or len(event.pcm) % 2):
             return False
     return True
 
