@@ -67,7 +67,7 @@ class Line:
     @property
     def alive(self) -> bool:
         """It is open, as far as is known, and no text is in the way."""
-        return bool(self._protocol.open) and not self._broken and not self._speaking
+        return self._protocol.state.name == "OPEN" and not self._broken and not self._speaking
 
     def old(self, now: float) -> bool:
         """It should not begin another text, though it still could."""
@@ -160,7 +160,8 @@ class Line:
 
     @property
     def _protocol(self) -> Any:
-        """The connection below the SDK's socket, which has neither a state nor a way to go at once."""
+        """The connection below the SDK's socket, which itself has neither a state nor a way to go at once. Old and new
+        clients of `websockets` have both; the SDK still uses the old one."""
         return self._socket._websocket
 
     def _whole(self, message: bytes) -> bytes:

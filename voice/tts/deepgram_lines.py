@@ -120,7 +120,11 @@ class Lines:
         if self._spare:  # its task is ours from now on, and is cancelled with us
             spare, self._spare = self._spare, None
             spare.remove_done_callback(self._spare_opened)
-            return await spare
+            try:
+                return await spare
+            except asyncio.CancelledError:
+                spare.add_done_callback(self._spare_opened)  # it may just have been opened
+                raise
         if self._idle and self.open > self._most:  # those that have no texts left for a while
             self._drop(self._idle.pop(0))
         return await self._open()
@@ -157,7 +161,7 @@ class Lines:
             return
         error = spare.exception()
         if error:
-            log.warning("no connection could be opened ahead: %s", error if isinstance(error, ProviderError) else "")
+            log.warning("no connection could be opened ahead: %s", _named(error))
         elif self._closed:
             self._drop(spare.result())
         else:
@@ -184,3 +188,7 @@ class Lines:
         closing = self._loop.create_task(line.close(abort=not line.alive), name="deepgram-goodbye")
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
+
+
+def _named(error: BaseException) -> str:
+    return str(error) if isinstance(error, ProviderError) else type(error).__name__
