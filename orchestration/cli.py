@@ -113,21 +113,25 @@ def chat(target: Target) -> None:
 
 
 @app.command()
-def doctor() -> None:
-    """Say what is installed, what would be used, and what would improve it."""
+def doctor(
+    target: Annotated[
+        str | None,
+        typer.Argument(help="app:runtime, or path/to/app.py; without it, this machine", metavar="APP:RUNTIME"),
+    ] = None,
+) -> None:
+    """Say what is installed, which providers would be used and why, and what would improve it."""
     from rich.console import Console
     from rich.table import Table
 
     from orchestration.doctor import examine, healthy
 
-    findings = examine()
+    findings = examine(loaded(target) if target else None)
     table = Table(box=None, pad_edge=False)
     for heading in ("part", "provider", "", "found", "would help"):
         table.add_column(heading, overflow="fold")
     for finding in findings:
         check = finding.check
-        mark = "used" if finding.chosen and check.usable else "usable" if check.usable else "-"
-        table.add_row(finding.part, check.name, mark, check.detail, check.fix)
+        table.add_row(finding.part, check.name, finding.use, check.detail, check.fix)
     Console().print(table)
     if not healthy(findings):
         fail("a part has nothing usable; see the last column")

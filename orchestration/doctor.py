@@ -1,49 +1,117 @@
-"""Doctor: what is installed, what would be used, and what would improve it; asked of each provider's own check()."""
+"""Doctor: what is installed, what would be used and why, and what would improve it; asked of each provider's check().
+
+Nothing is connected to, and of a key it is only said whether it is set.
+"""
 
 from __future__ import annotations
 
-import os
 import platform
 import sqlite3
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
+from orchestration.agent import Agent
 from voice.check import Check
 
-KEYS = {"ANTHROPIC_API_KEY": "Anthropic models", "DEEPGRAM_API_KEY": "Deepgram speech"}
-"""Keys that `serve` would use as soon as their providers exist. Only whether they are set is ever shown."""
+if TYPE_CHECKING:
+    from orchestration.runtime import Runtime
+
 OLDEST_SQLITE = (3, 35)
 """The first that has RETURNING."""
+APPS_OWN = Check("the app's own", True, "what an agent is given; `preferred(...)` takes what stands above, if it can")
+
+
+class Use(StrEnum):
+    """What becomes of a provider."""
+
+    USED = "used"
+    STANDBY = "stands by"
+    """It is used while what is used fails."""
+    USABLE = "usable"
+    NO = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A check and the part of the house it belongs to; `chosen`: this is what would be used."""
+    """A check, the part of the house it belongs to, and what becomes of it."""
 
     part: str
     check: Check
-    chosen: bool = False
+    use: Use = Use.NO
 
 
-def examine() -> list[Finding]:
-    """All findings, in the order in which they matter."""
+def examine(runtime: Runtime | None = None) -> list[Finding]:
+    """All findings, in the order in which they matter: for this machine, or for what a runtime is told to use."""
     from voice import stt, tts, vad
 
-    findings = [Finding("python", _python(), chosen=True), Finding("storage", _sqlite(), chosen=True)]
-    for part, provider in (("hearing", stt), ("speaking", tts), ("voice activity", vad)):
-        checks = provider.candidates()
-        first = next((c.name for c in checks if c.usable), None)
-        findings += [Finding(part, check, chosen=check.name == first) for check in checks]
-    findings.append(Finding("tasks", _package("dbos", "pip install sottovoce"), chosen=True))
-    findings += [Finding("keys", _key(name, what)) for name, what in KEYS.items()]
+    speech = runtime.speech if runtime else None
+    findings = [_alone("python", _python()), _alone("storage", _sqlite())]
+    for part, given, best in (
+        ("hearing", speech and speech.stt, _in_a_row("hearing", stt.candidates(), clouds=len(stt.CLOUD))),
+        ("speaking", speech and speech.tts, _in_a_row("speaking", tts.candidates(), clouds=len(tts.CLOUD))),
+        ("voice activity", speech and speech.vad, _in_a_row("voice activity", vad.candidates())),
+    ):
+        findings += best if given is None else _given(part, given)
+    findings += _models(runtime)
+    findings.append(_alone("tasks", _package("dbos", "pip install sottovoce")))
     return findings
+
+
+def _given(part: str, given: object) -> list[Finding]:
+    """What a runtime was given for a part: one provider, or several, of which all but the first stand by."""
+    checks = [_check(each) for each in (given if isinstance(given, Sequence) else [given])]
+    return _in_a_row(part, checks, clouds=len(checks))
+
+
+def _check(provider: object) -> Check:
+    """What a provider says of itself; its own key or server may have been given to it."""
+    name = str(getattr(provider, "name", provider))[:60]
+    check = getattr(provider, "check", None)
+    found = check() if callable(check) else None
+    return found if isinstance(found, Check) else Check(name, True, "given by the app")
+
+
+def _models(runtime: Runtime | None) -> list[Finding]:
+    """The models of the runtime's agents; without one, those that `preferred` chooses from."""
+    from orchestration.models import preference
+
+    if runtime is None or runtime.orchestration is None:
+        return _in_a_row("model", [*preference.candidates(), APPS_OWN], clouds=len(preference.CLOUD))
+    agents = {agent.id: agent for agent in runtime.orchestration.agents()}
+    for worker in runtime.orchestration.workers():
+        if isinstance(agent := getattr(worker, "agent", None), Agent):
+            agents.setdefault(agent.id, agent)
+    found = []
+    for agent in agents.values():
+        check = _check(agent.model)
+        found.append(_alone(f"model of {agent.id}", replace(check, name=str(agent.model.name))))
+    return found
+
+
+def _in_a_row(part: str, checks: Sequence[Check], *, clouds: int = 0) -> list[Finding]:
+    """Providers in order of preference, the first `clouds` of which have the best of the others to fall back on."""
+    usable = [place for place, check in enumerate(checks) if check.usable]
+    row = [place for place in usable if place < clouds] + [place for place in usable if place >= clouds][:1]
+
+    def use(place: int) -> Use:
+        if place in row:
+            return Use.USED if place == row[0] else Use.STANDBY
+        return Use.USABLE if place in usable else Use.NO
+
+    return [Finding(part, check, use(place)) for place, check in enumerate(checks)]
+
+
+def _alone(part: str, check: Check) -> Finding:
+    return Finding(part, check, Use.USED if check.usable else Use.NO)
 
 
 def healthy(findings: list[Finding]) -> bool:
     """Whether a call could be held: every part has something usable."""
-    parts = {f.part for f in findings if f.part != "keys"}
-    return all(any(f.check.usable for f in findings if f.part == part) for part in parts)
+    return all(any(f.check.usable for f in findings if f.part == part) for part in {f.part for f in findings})
 
 
 def _python() -> Check:
@@ -61,9 +129,3 @@ def _sqlite() -> Check:
 def _package(name: str, fix: str) -> Check:
     found = find_spec(name) is not None
     return Check(name, found, "installed" if found else "not installed", "" if found else fix)
-
-
-def _key(name: str, what: str) -> Check:
-    found = bool(os.environ.get(name))
-    detail = f"set, but this release has no provider for {what} yet" if found else f"not set ({what})"
-    return Check(name, False, detail)

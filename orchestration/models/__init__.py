@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from orchestration.models.fallback import FallbackModel
     from orchestration.models.livekit import LiveKitLLM
     from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall, ToolSpec, Usage
-    from orchestration.models.preferred import preferred
+    from orchestration.models.preference import preferred
     from orchestration.models.prepared import Prepared
     from orchestration.models.scripted import Intent, Scripted
 
@@ -27,7 +27,7 @@ _HOMES = {
     "ToolCall": "model",
     "ToolSpec": "model",
     "Usage": "model",
-    "preferred": "preferred",
+    "preferred": "preference",
 }
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestration.models import Anthropic, FallbackModel, Intent, Scripted, preferred
-from orchestration.models.preferred import candidates
+from orchestration.models.preference import candidates
 
 SCRIPT = Scripted([Intent(["hello"], answer="Hello.")])
 
