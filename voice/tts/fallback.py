@@ -41,6 +41,8 @@ class _Part:
     before: int
     text: str
     """All of it, not only from `start` on."""
+    after: float = 0.0
+    """When the last word of others' began that is marked; marks never go back."""
     bytes: int = 0
     marks: list[WordMark] = field(default_factory=list)
 
@@ -58,7 +60,8 @@ class _Part:
         self.bytes += len(chunk.pcm)
         if chunk.marks and (self.start or self.before):
             marks = tuple(
-                WordMark(self.start + m.start, self.start + m.end, self.base + max(m.at, 0.0)) for m in chunk.marks
+                WordMark(self.start + m.start, self.start + m.end, max(self.base + m.at, self.after))
+                for m in chunk.marks
             )
             chunk = replace(chunk, marks=marks)
         self.marks += chunk.marks
@@ -82,7 +85,7 @@ class _Part:
         words = [word.span() for word in _WORD.finditer(self.text, self.start, end)]
         total, done, marks = sum(b - a + 1 for a, b in words), 0, []
         for a, b in words:
-            marks.append(WordMark(a, b, self.base + self.seconds * done / total))
+            marks.append(WordMark(a, b, max(self.base + self.seconds * done / total, self.after)))
             done += b - a + 1
         return tuple(marks)
 
@@ -158,7 +161,8 @@ class FallbackSynthesizer:
                 marks = () if part.marks else part.reckoned(reached)
                 if odd or marks:
                     yield SpeechChunk(bytes(odd), marks)
-                part, fallen = _Part(reached, part.before + part.bytes + odd, text), True
+                after = max((mark.at for mark in (*part.marks, *marks)), default=part.after)
+                part, fallen = _Part(reached, part.before + part.bytes + odd, text, after), True
 
     async def _speak(self, which: int, part: _Part) -> AsyncGenerator[SpeechChunk, None]:
         """One provider's go. Raises ProviderError when it stalls or breaks off, and what it raises."""
