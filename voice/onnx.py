@@ -18,12 +18,14 @@ def installed() -> bool:
 
 
 def file_of(package: str, *inside: str) -> Path | None:
-    """A file in an installed package (its top-level name), or None. Looks only; none of its code is run."""
+    """A file in an installed package (its top-level name), or None. Looks only; none of its code is run.
+
+    `*` in the last part stands for anything; of several the last in order is taken.
+    """
     spec = find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder, *inside)
-        if path.is_file():
-            return path
+        if found := sorted(Path(folder, *inside[:-1]).glob(inside[-1])):
+            return found[-1]
     return None
 
 
