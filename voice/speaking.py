@@ -206,8 +206,10 @@ class Speaker:
             for caller, outlet in self._outlets.items():
                 if not playout.begun and caller not in playout.ears:
                     self._do(current, playout.open_ear(caller, outlet.jitter, outlet.receipts, now))
+            current.due.set()
             self._do(current, playout.play(now))
         else:
+            current.due.clear()
             self._do(current, playout.pause(now))
             if self._taker is not None:
                 self.interrupt(self._taker)

@@ -42,6 +42,8 @@ class SpokenUtterance:
         """Making it failed; what was made before is played."""
         self.cut_by: str | None = None
         """Why it is being cut; the first reason stays."""
+        self.due = asyncio.Event()
+        """It may be heard now: it is the next, and nobody holds the floor against it."""
         self._text = source if isinstance(source, str) else ""
         self._over = asyncio.get_running_loop().create_future()
         self._complete = False

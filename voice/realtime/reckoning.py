@@ -1,0 +1,78 @@
+"""Reckoning: which words of an utterance were heard when a model makes its sound, and says nothing of their times.
+
+The words of a stretch share its sound in proportion to their length. While it is still being made, a usual pace is
+taken instead: words may come long before their sound, or after it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from voice.leg import RATE
+from voice.marks import Marks
+
+PACE = 14.0
+"""Characters a second, blanks and all: 150 words a minute, as agents speak."""
+_TOKEN = re.compile(r"\S+")
+
+
+@dataclass(slots=True)
+class Stretch:
+    """A stretch of sound: where in the text its words stand, and from which sample to which it goes (None: unknown)."""
+
+    words: list[tuple[int, int]] = field(default_factory=list)
+    """From which character of the text to which each word goes."""
+    begin: int | None = None
+    end: int | None = None
+
+    def ends(self) -> list[tuple[int, int, int]]:
+        """(first sample, last sample, characters of the text) of each word."""
+        if self.begin is None or not self.words:
+            return []
+        lengths = [last - first + 1 for first, last in self.words]
+        total = sum(lengths)
+        samples = self.end - self.begin if self.end is not None else round(total / PACE * RATE)
+        places, done = [], 0
+        for (_, last), length in zip(self.words, lengths, strict=True):
+            start = self.begin + samples * done // total
+            done += length
+            places.append((start, self.begin + samples * done // total, last))
+        return places
+
+
+@dataclass(slots=True)
+class Reckoning(Marks):
+    """The marks of an utterance in stretches, in the order in which they are played."""
+
+    _stretches: list[Stretch] = field(default_factory=list)
+
+    def play(self, stretch: Stretch, sample: int) -> None:
+        """The sound of a stretch begins at `sample` of the utterance."""
+        stretch.begin = sample
+        self._stretches.append(stretch)
+        self._reckon()
+
+    def read(self, stretch: Stretch, text: str, char: int) -> None:
+        """More of its words: `text`, which begins at `char` of the utterance's text."""
+        for found in _TOKEN.finditer(text):
+            first, last = char + found.start(), char + found.end()
+            if stretch.words and stretch.words[-1][1] == first:  # the rest of a word
+                first = stretch.words.pop()[0]
+            stretch.words.append((first, last))
+        self._reckon()
+
+    def close(self, stretch: Stretch, sample: int) -> None:
+        """Its sound ends at `sample`."""
+        stretch.end = sample
+        self._reckon()
+
+    def _reckon(self) -> None:
+        self._starts, self._ends, self._chars = [], [], []
+        known = 0
+        for stretch in self._stretches:
+            for start, end, chars in stretch.ends():
+                known = max(known, chars)
+                self._starts.append(start)
+                self._ends.append(end)
+                self._chars.append(known)
