@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from voice.realtime import deepgram_messages as messages
 from voice.realtime.deepgram_messages import Pipeline
 from voice.realtime.deepgram_talk import Talk, Unusable
 from voice.realtime.session import Injection, Instructions, SessionEvent
+from voice.realtime.unread import Unread
 
 if TYPE_CHECKING:
     from deepgram.agent.v1.socket_client import AsyncV1SocketClient
@@ -125,7 +125,7 @@ class DeepgramSession:
         self._connect, self._ready, self._secrets = connect, ready, secrets
         self._talk = Talk(DeepgramAgent.name)
         self._instructions = Instructions()
-        self._events: deque[SessionEvent] = deque()
+        self._events = Unread()
         self._error: ProviderError | None = None
         self._come = asyncio.Event()
         """There are events, or it is over."""
@@ -183,12 +183,13 @@ class DeepgramSession:
 
     def cut(self, heard: str | None = None) -> None:
         """The caller stopped its reply. The server cannot be told: the rest of what it sends of that is dropped."""
-        self._told(self._talk.cut())
+        if self._events.cut():
+            self._told(self._talk.cut())
 
     async def __aiter__(self) -> AsyncIterator[SessionEvent]:
         while True:
             while self._events:
-                event = self._events.popleft()
+                event = self._events.take()
                 if len(self._events) < MAX_UNREAD:
                     self._read.set()
                 yield event
@@ -295,7 +296,7 @@ class DeepgramSession:
 
     def _told(self, events: list[SessionEvent]) -> None:
         if events and not self._over:
-            self._events.extend(events)
+            self._events.put(events)
             self._come.set()
 
     def _fail(self, error: BaseException) -> None:

@@ -390,6 +390,21 @@ def test_who_does_not_read_slows_the_server_and_loses_nothing(monkeypatch: pytes
     run(main())
 
 
+def test_what_we_cut_is_what_we_have_read() -> None:
+    async def main() -> None:
+        async with talk(FakeAgent(HiddenWords)) as session:
+            for text in ("one two", "three four"):
+                session.inject(text, Injection.QUEUE)
+            await met(lambda: sum(isinstance(event, ReplyEnded) for event in session._events._events) == 2)
+            session.cut()
+            await until(session, ReplyStarted)
+            session.cut()
+            assert await until(session, ReplyEnded) == [ReplyEnded(cut=True)]
+            assert said(await until(session, ReplyEnded)) == "three four"
+
+    run(main())
+
+
 def book(*calls: Call) -> Callable[[Asked], str | Sequence[Call]]:
     return lambda asked: echo(asked) if asked.results else calls
 
