@@ -14,7 +14,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from orchestration.agent import Agent
+from orchestration.ensemble import agents_of
 from voice.check import Check
 
 if TYPE_CHECKING:
@@ -81,12 +81,8 @@ def _models(runtime: Runtime | None) -> list[Finding]:
 
     if runtime is None or runtime.orchestration is None:
         return _in_a_row("model", [*preference.candidates(), APPS_OWN], clouds=len(preference.CLOUD))
-    agents = {agent.id: agent for agent in runtime.orchestration.agents()}
-    for worker in runtime.orchestration.workers():
-        if isinstance(agent := getattr(worker, "agent", None), Agent):
-            agents.setdefault(agent.id, agent)
     found = []
-    for agent in agents.values():
+    for agent in agents_of(runtime.orchestration):
         check = _check(agent.model)
         found.append(_alone(f"model of {agent.id}", replace(check, name=str(agent.model.name))))
     return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from delivery.ledger import Ledger, LedgerError
 from delivery.strategies import Strategy, WaitForIdle, resolve
+from orchestration import ensemble
 from orchestration.broadcast import Broadcast
 from orchestration.content import MAX_CONTENT, speakable
 from orchestration.delegating import Delegating
@@ -141,6 +142,7 @@ class Runtime(Hosting, Delivering, Delegating):
         self._entered = True
         async with AsyncExitStack() as stack:
             stack.callback(self._left)
+            stack.push_async_callback(self._release)
             parts = self._parts()
             self.ledger, self.identities, kept = parts.ledger, parts.identities, parts.rooms
             limit, per_room = self._task_limits
@@ -220,13 +222,22 @@ class Runtime(Hosting, Delivering, Delegating):
         )
 
     async def prepare(self) -> None:
-        """Load the engines that hear and speak, so that the first caller need not wait for them; readers need none.
+        """Load the engines that hear and speak, and what the agents' models need, so that the first caller need not
+        wait for them.
 
         `sottovoce serve` does that for you. All rooms share them. Raises RuntimeError naming what is missing and how to
         get it.
         """
+        await ensemble.prepare(self.orchestration)
         if self._channels is None:
             await self._loaded()
+
+    async def _release(self) -> None:
+        """Close the connections to providers; who is prepared stays so."""
+        if self._engines is not None:
+            await self._engines.aclose()
+        if self._channels is None:  # a simulated copy shares its models with who goes on using them
+            await ensemble.close(self.orchestration)
 
     async def _loaded(self) -> Speech:
         from orchestration.speech import Speech

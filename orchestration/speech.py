@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ class Closed(Protocol):
         """A whole JSGF grammar; "": it has none to add to the others'."""
         ...
 
+
+log = logging.getLogger("sottovoce.runtime")
 
 EAGER = 0.3
 """Seconds of silence after which a model is asked ahead (`python -m tests.bench.preemptive`: half a second gained for
@@ -79,7 +82,10 @@ class Speech:
         """Close connections that are kept open; they are opened again when they are needed."""
         for provider in (self.stt, self.tts):
             if callable(close := getattr(provider, "aclose", None)):
-                await close()
+                try:
+                    await close()
+                except Exception as error:
+                    log.warning("%s cannot be closed: %s", getattr(provider, "name", provider), error)
 
     def channel(self, room: Room) -> AbstractAsyncContextManager[CascadeChannel]:
         """A channel for one room; use it as `async with`."""
