@@ -416,13 +416,16 @@ class TestFailures:
 
     def test_silence(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(deepgram, "FIRST", 0.02)
+        monkeypatch.setattr(deepgram_line, "CLEARED", 1000.0)  # it would not be waited for
 
         async def main() -> None:
             speak = FakeSpeak()
             speak.faults.order(Fault(silent=True))
-            async with speaking(speak) as provider:
+            async with speaking(speak, connections=1) as provider:
                 await provider.prepare()
                 assert (await failing(provider)).cause is Cause.TIMEOUT
+                monkeypatch.setattr(deepgram, "FIRST", 10.0)
+                assert await heard(provider, "one two") == "one two"
 
         run(main())
 
