@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import inspect
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
@@ -22,6 +22,7 @@ from voice.provider_error import Cause, ProviderError, cause_of
 if TYPE_CHECKING:
     from aiohttp import ClientSession
     from livekit.agents import APIConnectOptions
+    from livekit.agents.llm import RawFunctionTool
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -125,6 +126,16 @@ def seconds(name: str, value: float) -> float:
     return value
 
 
+def function(name: str, description: str, schema: Mapping[str, Any]) -> RawFunctionTool[Any, Any]:
+    """A function that a model may call, by its schema alone: the plugin never runs it."""
+    from livekit.agents.llm import function_tool
+
+    async def run(raw_arguments: dict[str, object]) -> None:
+        raise NotImplementedError(f"{name}: it is run by the runtime, not by the plugin")
+
+    return function_tool(run, raw_schema={"name": name, "description": description, "parameters": dict(schema)})
+
+
 async def stop(stream: Closeable, name: str) -> None:
     """End a plugin's stream, and its request with it; nothing of it is left running."""
     try:
@@ -157,7 +168,8 @@ def failure(name: str, error: BaseException) -> ProviderError:
         return error
     if isinstance(error, APIStatusError):
         if 400 <= error.status_code < 600:
-            return ProviderError.of_status(name, error.status_code)
+            below = getattr(error.__cause__, "response", None)  # of the vendor's SDK, under the plugin
+            return ProviderError.of_status(name, error.status_code, headers=getattr(below, "headers", None))
         cause = Cause.NETWORK if 1000 <= error.status_code < 5000 else _cause(error.retryable)  # a WebSocket's close
         return ProviderError(name, cause, kind, status=error.status_code if error.status_code > 0 else None)
     if isinstance(error, APITimeoutError | TimeoutError):

@@ -67,7 +67,7 @@ class LiveKitLLM:
             stream = self._home.call(
                 self._llm.chat,
                 chat_ctx=_context(messages, prompt),
-                tools=[_tool(spec) for spec in tools] or None,
+                tools=[livekit.function(spec.name, spec.description, spec.schema) for spec in tools] or None,
                 conn_options=livekit.at_once(self._connect),
             )
             while (chunk := await self._next(stream)) is not None:
@@ -138,7 +138,7 @@ def _context(messages: Sequence[Message], prompt: str) -> plugins.ChatContext:
             )
             context.items.append(answer)
             continue
-        if message.text:
+        if message.text.strip():
             context.add_message(role="user" if message.role is Role.USER else "assistant", content=message.text)
         group = message.tool_calls[0].id if message.tool_calls else None
         for wanted in message.tool_calls:
@@ -147,14 +147,3 @@ def _context(messages: Sequence[Message], prompt: str) -> plugins.ChatContext:
             called = plugins.FunctionCall(call_id=wanted.id, name=wanted.name, arguments=arguments, group_id=group)
             context.items.append(called)
     return context
-
-
-def _tool(spec: ToolSpec) -> plugins.RawFunctionTool[Any, Any]:
-    """A tool by its schema alone."""
-    from livekit.agents import llm as plugins
-
-    async def run(raw_arguments: dict[str, object]) -> None:
-        raise NotImplementedError(f"{spec.name}: the tool is run by the runtime, not by the plugin")
-
-    schema = {"name": spec.name, "description": spec.description, "parameters": dict(spec.schema)}
-    return plugins.function_tool(run, raw_schema={"type": "function", **schema})

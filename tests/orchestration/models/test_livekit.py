@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,7 +82,6 @@ def test_the_whole_conversation_is_told() -> None:
     assert list(asked.messages) == told
     [(context, [tool], options)] = mind.asked
     assert tool.info.raw_schema == {
-        "type": "function",
         "name": "clock",
         "description": "What time it is.",
         "parameters": dict(CLOCK.schema),
@@ -97,7 +97,7 @@ def test_a_tool_is_never_run_by_the_plugin() -> None:
     async def main() -> None:
         async with opened("Yes.") as (model, mind):
             await everything(model.stream(HELLO, tools=[CLOCK]))
-            with pytest.raises(NotImplementedError, match="clock: the tool is run by the runtime"):
+            with pytest.raises(NotImplementedError, match="clock: it is run by the runtime"):
                 await mind.asked[0][1][0](raw_arguments={})
 
     run(main())
@@ -155,6 +155,16 @@ class TestFailures:
         assert caught.value.cause is cause
         assert "token-123" not in repr(caught.value)
         assert caught.value.__suppress_context__
+
+    def test_how_long_it_asks_to_be_left_alone_is_found_in_the_sdks_error(self) -> None:
+        class Vendor(Exception):  # noqa: N818 (as SDKs call theirs)
+            response = SimpleNamespace(headers={"retry-after": "7", "authorization": "token-123"})
+
+        error = APIStatusError("slow down", status_code=429)
+        error.__cause__ = Vendor()
+        with pytest.raises(ProviderError) as caught:
+            answer(error)
+        assert (caught.value.cause, caught.value.retry_after) == (Cause.RATE, 7.0)
 
     @pytest.mark.parametrize("spoils", ["{", "[1]", "null"])
     def test_arguments_that_are_no_object(self, spoils: str) -> None:
