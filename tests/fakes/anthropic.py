@@ -15,13 +15,14 @@ import asyncio
 import contextlib
 import json
 import re
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Self
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from tests.fakes.anthropic_rules import Cache, Refused, check
 from tests.fakes.faults import Fault, Faults
@@ -80,10 +81,6 @@ class Request:
     """It was answered, or is not any more."""
 
 
-class _Cut(Exception):  # noqa: N818 - ordered, no error
-    """The connection is to be torn down."""
-
-
 class FakeAnthropic:
     """`answers`: one a request, the last one again and again; or a function of the request's body. `key`: the only one
     that is accepted (None: any). `faults` are what goes wrong with the next requests."""
@@ -97,6 +94,7 @@ class FakeAnthropic:
         self._ids = count(1)
         self._cache = Cache()
         self._came = asyncio.Condition()
+        self._state = ServerState()
         self.faults = Faults()
         self.requests: list[Request] = []
         self.connections: set[Any] = set()
@@ -114,17 +112,22 @@ class FakeAnthropic:
         return self.requests[number]
 
     async def __aenter__(self) -> Self:
-        listener = socket.create_server(("127.0.0.1", self._port))
-        self._port = listener.getsockname()[1]
-        config = uvicorn.Config(self, lifespan="off", ws="none", log_level="critical", timeout_graceful_shutdown=1)
-        self._server = _Server(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="fake anthropic")
-        await self._server.ready.wait()
+        config = uvicorn.Config(self, lifespan="off", ws="none", http="h11", log_config=None, access_log=False)
+        config.load()
+        # Without uvicorn's own loop, which looks ten times a second whether it is to end: tests would wait for it.
+        self._listener = await asyncio.get_running_loop().create_server(
+            lambda: H11Protocol(config, self._state, {}), "127.0.0.1", self._port
+        )
+        self._port = self._listener.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        await self._serving
+        self._listener.close()
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        if self._state.tasks:
+            await asyncio.wait(self._state.tasks)
+        await self._listener.wait_closed()
 
     # -- the ASGI application
 
@@ -153,8 +156,8 @@ class FakeAnthropic:
             task.cancel()
         await asyncio.wait([answering, leaving])
         request.over.set()
-        if not answering.cancelled() and (error := answering.exception()):
-            raise error  # uvicorn tears the connection down
+        if not answering.cancelled():
+            answering.result()
 
     async def _respond(self, scope: Mapping[str, Any], request: Request, fault: Fault, send: Any) -> None:
         await asyncio.sleep(fault.delay)
@@ -185,7 +188,9 @@ class FakeAnthropic:
             if fault.garbage:
                 break
             if fault.cut_after is not None and sent >= fault.cut_after:
-                raise _Cut
+                send.__self__.transport.abort()
+                await asyncio.sleep(0)  # uvicorn hears of it
+                return
             await send(_piece(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()))
             sent += 1
             request.begun.set()
@@ -224,16 +229,6 @@ class FakeAnthropic:
     def _next(self, body: Mapping[str, Any]) -> Answer:
         asked = sum(1 for request in self.requests if isinstance(request.body, Mapping))
         return self._answers[min(asked, len(self._answers)) - 1]
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
 
 
 _KINDS = {
@@ -348,7 +343,7 @@ async def main() -> None:
     parser.add_argument("--port", type=int, default=9100)
     async with FakeAnthropic(converse, port=parser.parse_args().port) as fake:
         print(fake.url, flush=True)
-        await fake._serving
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
