@@ -71,7 +71,8 @@ class _Ear(FrameProcessor):
 
 
 class Host:
-    """`service` at work, from now until `aclose`. `told` is given each frame it sends down, `failed` what broke it.
+    """`service` at work, from now until `aclose`. `told` is given each frame it sends down, `failed` what broke it. The
+    first is the `StartFrame`: what is put in before that waits for it.
 
     After `failed` nothing is told any more; it is called once at most, and not after `close`.
     """
@@ -82,7 +83,7 @@ class Host:
         self._name, self._told, self._failed = name, told, failed
         self._frames: asyncio.Queue[Frame] = asyncio.Queue()
         self._started = asyncio.Event()
-        self._over = False
+        self._over = self._closing = False
         ears = _Ear(FrameDirection.UPSTREAM, self._up), _Ear(FrameDirection.DOWNSTREAM, self._down)
         self._worker = PipelineWorker(
             Pipeline([ears[0], service, ears[1]]),
@@ -117,7 +118,9 @@ class Host:
     def close(self) -> None:
         """Stop the service now; `aclose` waits until it has stopped."""
         self._over = True
-        self._task.cancel()
+        if not self._closing:  # a second cancellation would break off Pipecat's own tidying up
+            self._closing = True
+            self._task.cancel()
 
     async def aclose(self) -> None:
         """Stop the service; no task of it is left. Twice does nothing."""
@@ -125,11 +128,16 @@ class Host:
         await asyncio.wait([self._task])
 
     async def _run(self) -> None:
+        tasks = TaskManager()
         try:
             async with asyncio.TaskGroup() as group:
                 feeding = group.create_task(self._feed())
-                await self._worker.run(WorkerParams(task_manager=TaskManager()))
-                feeding.cancel()
+                try:
+                    await self._worker.run(WorkerParams(task_manager=tasks))
+                finally:
+                    feeding.cancel()
+                    for left in tasks.current_tasks():
+                        left.cancel()
         except Exception as error:  # told, not shown: it may quote a request
             self._fail(ProviderError(self._name, Cause.SERVER, self._what(error)))
             return
@@ -147,7 +155,7 @@ class Host:
     def _down(self, frame: Frame) -> None:
         if isinstance(frame, StartFrame):
             self._started.set()
-        elif not self._over:
+        if not self._over:
             self._told(frame)
 
     def _up(self, frame: Frame) -> None:

@@ -99,6 +99,7 @@ class PipecatStream:
         service = provider.make()
         self._patience = provider.patience
         self._latency = 1.0
+        self._started = False
         self._tail = _wants_silence(service)
         self._speeches: deque[_Speech] = deque()
         """Those that have no `Final` yet; the caller may be speaking the last one."""
@@ -138,8 +139,7 @@ class PipecatStream:
         self._speaking = False
         self._put(VADUserStoppedSpeakingFrame())
         self._speeches[-1].ended = True
-        if len(self._speeches) == 1:
-            self._await_transcript()
+        self._await_transcript()
 
     def expect(self, hints: Hints) -> None:
         """Does nothing: Pipecat's services have no common way to be told."""
@@ -200,8 +200,13 @@ class PipecatStream:
                 self._heard.put_nowait(EagerEnd(frame.text.strip()))
             case frames.EagerEndOfTurnCancelFrame():
                 self._heard.put_nowait(Resumed())
+            case frames.StartFrame():
+                self._started = True
+                self._await_transcript()
             case frames.STTMetadataFrame():
                 self._latency = frame.ttfs_p99_latency
+                self._hush()
+                self._await_transcript()
 
     def _understand(self, text: str, *, interim: bool = False, finalized: bool = False) -> None:
         """More of the oldest speech that has no `Final`; of none, when it comes after all patience."""
@@ -219,8 +224,10 @@ class PipecatStream:
             self._conclude_at(self._latest if interim else min(self._latest, self._loop.time() + SETTLE))
 
     def _await_transcript(self) -> None:
-        """All of the oldest speech has been put in."""
-        speech = self._speeches[0]
+        """From now on, if all of the oldest speech has been put in and the service has begun."""
+        speech = self._speeches[0] if self._speeches else None
+        if speech is None or not speech.ended or not self._started or self._timer is not None:
+            return
         self._latest = self._loop.time() + (self._latency if self._patience is None else self._patience)
         settled = speech.texts and not speech.interim
         self._conclude_at(min(self._latest, self._loop.time() + SETTLE) if settled else self._latest)
@@ -244,8 +251,7 @@ class PipecatStream:
             following = self._speeches[0]
             self._host.put(*following.waiting)
             following.waiting.clear()
-            if following.ended:
-                self._await_transcript()
+            self._await_transcript()
 
     def _stop(self, error: ProviderError | None) -> None:
         """Nothing more is done; the iteration ends, with `error` if there is one."""
