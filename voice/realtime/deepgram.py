@@ -2,7 +2,7 @@
 
 A session is one WebSocket, opened once: it is not opened anew, as the talk would be lost on the other side. Of its own
 it has one task, which ends with it. The caller's sound goes out as it comes and is never waited for; where the network
-takes no more of it for some seconds, the session is lost. See `deepgram_talk` for what the server's messages mean.
+takes none of it for some seconds, the session is lost. See `deepgram_talk` for what the server's messages mean.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ READY = 5.0
 """Seconds from the open connection to `SettingsApplied`: it loads its models meanwhile."""
 KEEP_ALIVE = 8.0
 """Seconds without anything sent after which it is told that we are there (Deepgram asks for it at least that often)."""
-MAX_UNSENT = 5.0
-"""Seconds of the caller's sound that may wait for the network; what is older would be answered too late anyway."""
+MAX_UNSENT = 30.0
+"""Seconds of the caller's sound that may wait to be sent: a new session is given a whole turn at once."""
+STALL = 5.0
+"""Seconds in which the network must take a message."""
 MAX_UNREAD = 512
 """Events that may wait to be read, before the network has to wait."""
 CLOSE = 1.0
@@ -277,7 +279,8 @@ class DeepgramSession:
                 message = None
             if isinstance(message, bytes):
                 self._unsent_bytes -= len(message)
-            await messages.send(socket, message)
+            async with asyncio.timeout(STALL):
+                await messages.send(socket, message)
 
     async def _receive(self, incoming: AsyncIterator[Any]) -> None:
         async for message in incoming:

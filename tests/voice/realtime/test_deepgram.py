@@ -362,13 +362,45 @@ def test_where_sound_flows_it_need_not_be_kept_alive() -> None:
     run(main())
 
 
-def test_sound_that_the_network_does_not_take_ends_the_session() -> None:
+def test_sound_that_waits_for_the_network_is_bounded() -> None:
     async def main() -> None:
         async with talk(FakeAgent(HiddenWords)) as session:
-            for _ in range(251):
+            for _ in range(1501):
                 session.push(QUIET)
-            with pytest.raises(ProviderError, match="the network takes no more sound: 5 s of it wait"):
+            with pytest.raises(ProviderError, match="the network takes no more sound: 30 s of it wait"):
                 await until(session, ReplyEnded)
+
+    run(main())
+
+
+def test_a_turn_may_be_sent_at_once() -> None:
+    async def main() -> None:
+        agent = FakeAgent(HiddenWords)
+        async with talk(agent) as session:
+            for _ in range(1000):
+                session.push(QUIET)
+            await met(lambda: agent.sound == 1000 * len(QUIET))
+
+    run(main())
+
+
+def test_a_network_that_takes_nothing_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STALL", 0.05)
+    monkeypatch.setattr(module, "CLOSE", 0.02)
+
+    async def main() -> None:
+        agent = FakeAgent(HiddenWords)
+        async with talk(agent) as session:
+            theirs = agent.agents[0].peer._connection.transport
+            theirs.pause_reading()
+            while not session._over:
+                if session._unsent_bytes < 500_000:
+                    session.push(bytes(64_000))
+                await asyncio.sleep(0)
+            with pytest.raises(ProviderError, match="no answer in time"):
+                await until(session, ReplyEnded)
+            await session.aclose()
+            theirs.resume_reading()
 
     run(main())
 

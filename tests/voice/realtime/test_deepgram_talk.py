@@ -279,7 +279,7 @@ WORLD = st.lists(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(WORLD)
 def test_whatever_comes_replies_are_well_formed(world: list[Any]) -> None:
     talk = Talk("deepgram-agent")
