@@ -136,7 +136,7 @@ class Agent:
             said.append(Message(Role.ASSISTANT, text, named))
             answered = answered or says_something(text)
             if not calls:
-                if not answered:
+                if not answered and not getattr(model, "may_be_silent", False):
                     raise ModelSilentError(f"the model of agent {self.id!r} gave no answer")
                 return
             running = [

@@ -20,6 +20,7 @@ from orchestration.usage import Tab, charge_to
 
 if TYPE_CHECKING:
     from orchestration.preemptive import Ahead
+    from orchestration.realtime import NativeModel
     from orchestration.room import Room
     from orchestration.runtime import Runtime
 
@@ -101,6 +102,8 @@ class Asked:
     """The turn has not ended: nobody remembers it, and nothing may be done for it."""
     ahead: Ahead | None = None
     """What a model was asked before the turn had ended."""
+    native: NativeModel | None = None
+    """The model that the channel has of its own: it answers instead of the agents'."""
     tab: Tab = field(init=False)
     """What the making of the answer costs."""
 
@@ -116,6 +119,15 @@ class Asked:
     def state(self) -> ConversationState:
         """How far the conversation is, now."""
         return get_conversation_state(self.room)
+
+    def again(self, agent: Agent, native: NativeModel | None) -> Asked:
+        """The same once more, for what is said late: nothing of what was left behind."""
+        chain = HandoffChain(asyncio.get_running_loop().time())
+        return Asked(self.runtime, self.room, self.event, self.group, agent, True, chain, self.late, native=native)
+
+    def end(self) -> None:
+        """The answer was heard, or cut."""
+        self.over = True
 
     def messages(self, agent: Agent) -> Sequence[Message]:
         """What the agent's model is shown: the conversation up to the turn, which comes last."""
@@ -165,7 +177,11 @@ class Asked:
         self.stages.append(stage)
         request = self.request(agent, messages=messages, tools=tools, prompt=prompt)
 
+        native = self.native if messages is None else None  # it has heard the conversation, and can be shown no other
+
         def ended(call: ToolCall, result: Message) -> None:
+            if native is not None:
+                native.ended(call, result)
             if self.over:
                 self.late(agent.id, call, result)
 
@@ -175,7 +191,7 @@ class Asked:
             group=self.group,
             tools=request.tools[len(agent.tools) :],
             prompt=request.prompt,
-            model=ahead,
+            model=native or ahead,
             said=stage.said,
             ended=ended,
             enough=lambda: self.given_away,

@@ -29,6 +29,7 @@ from orchestration.models.model import Message, Role, ToolCall
 from orchestration.models.watched import ModelSilentError
 from orchestration.panel import UtteranceRole
 from orchestration.preemptive import Preemptive
+from orchestration.realtime import NativeModel
 from orchestration.reply import SYSTEM, Reply, Words
 from orchestration.room_records import SEEN_BY
 from orchestration.room_trouble import RoomClosingError
@@ -39,6 +40,7 @@ from orchestration.usage import Tab, charge_to
 from voice.channel import APOLOGY, Channel, Utterance, random_id
 from voice.events import Deafened, Event, Joined, Left, Turn, TurnDropped, TurnForeseen, TurnResumed
 from voice.floor import FloorChanged
+from voice.realtime.native import NativeVoice
 from voice.written import WrittenUtterance
 from voice.written_floor import REPLY
 
@@ -65,6 +67,9 @@ class Conversation:
         self._aside: Reply | None = None
         """The answer to what was written among voices: they do not wait for it."""
         self._preemptive = Preemptive(self.room, group)
+        self._native = NativeModel(channel) if isinstance(channel, NativeVoice) else None
+        self._last: Asked | None = None
+        """What was asked last: what a model of the channel's says or calls late belongs to it."""
         self._words: dict[str, Words] = {}
         self._folding: tuple[str, ...] = ()
         """What is folded into the next reply, which has not been set to work on yet."""
@@ -88,7 +93,10 @@ class Conversation:
     async def run(self) -> None:
         """Answer turns until the channel has no more."""
         stop = self._channel.listen(self._attend)
+        if isinstance(self._channel, NativeVoice):
+            self._channel.unasked = self._speak_unasked
         try:
+            await self._instruct()
             async for turn in self._channel.turns():
                 await self.answer(turn)
         finally:
@@ -219,6 +227,7 @@ class Conversation:
         reply = Reply(asked, turn, self._owed(written))
         if reply.owed:
             asked.folded, self._folding = self._folding, ()
+            asked.native, self._last = self._native, asked
         return self._say(reply, self._words_of(reply, asked), Words(agent.id, asked.metadata, reply))
 
     async def _foresee(self, turn: Turn) -> Request | None:
@@ -227,11 +236,50 @@ class Conversation:
         if agent is None or self._reply is not None or not isinstance(responder, Foresees):
             return None
         await self._remembered()
-        event = RoomEvent.heard(turn, self.room.id, turn.text)
-        chain = HandoffChain(asyncio.get_running_loop().time())
-        asked = Asked(self._host.runtime, self.room, event, self._group, agent, True, chain, self._late, foreseen=True)
+        asked = self._foreseen(turn, agent)
         charge_to(asked.tab)  # what is made ahead and not wanted is paid, too
         return await responder.foresee(asked, agent)
+
+    def _foreseen(self, turn: Turn, agent: Agent) -> Asked:
+        event = RoomEvent.heard(turn, self.room.id, turn.text)
+        chain = HandoffChain(asyncio.get_running_loop().time())
+        return Asked(self._host.runtime, self.room, event, self._group, agent, True, chain, self._late, foreseen=True)
+
+    # -- a channel that has a model of its own
+
+    async def _instruct(self) -> None:
+        """It is told before the next turn who it is then: whoever has the conversation, with prompt and tools."""
+        if self._native is None:
+            return
+        agent, now = self.room.talker, asyncio.get_running_loop().time()
+        if agent is None:
+            self._native.hush()
+            return
+        turn = Turn(random_id("turn"), self._last.caller if self._last else SYSTEM, "(nothing yet)", now, now)
+        try:
+            request = await self._foresee(turn) or self._foreseen(turn, agent).request(agent)
+        except Exception:
+            log.exception("room %s: it cannot be found out what agent %s may do", self.room.id, agent.id)
+            request = Request(agent, (), agent.prompt, agent.tools)
+        self._native.instruct(request)
+
+    def _speak_unasked(self) -> bool:
+        """It says something that no turn asked for, or calls a tool late. False: nobody has the conversation."""
+        agent = self.room.talker
+        if agent is None:
+            return False
+        now = asyncio.get_running_loop().time()
+        last = self._last or self._foreseen(Turn(random_id("turn"), SYSTEM, "(nothing yet)", now, now), agent)
+        asked = last.again(agent, self._native)
+        utterance = self._channel.say(self._unasked(asked))
+        self._begin(utterance, "reply", Words(agent.id, asked.metadata), asked=asked)
+        return True
+
+    async def _unasked(self, asked: Asked) -> AsyncGenerator[str, None]:
+        answering(asked)
+        async with aclosing(ROUTED.respond(asked)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def _remembered(self) -> None:
         """Returns when all that was said is remembered: the answer may be about it."""
@@ -360,13 +408,24 @@ class Conversation:
             self._aside = None
         reply.event = event
         reply.end()
+        await self._instruct()
         return event
 
-    def _begin(self, utterance: Utterance, kind: UtteranceRole, words: Words, deliveries: tuple[str, ...] = ()) -> None:
-        """Something is said that is no reply."""
+    def _begin(
+        self,
+        utterance: Utterance,
+        kind: UtteranceRole,
+        words: Words,
+        deliveries: tuple[str, ...] = (),
+        *,
+        asked: Asked | None = None,
+    ) -> None:
+        """Something is said that is no reply; `asked`: what it is late for."""
         self._words[utterance.id], words.utterance = words, utterance
         self._host.noted(utterance, kind, deliveries, Authors(words.author))
-        words.remembering = self._group.create_task(self._remember(utterance, ()))
+        words.remembering = self._group.create_task(self._remember(utterance, asked.stages if asked else ()))
+        if asked is not None:
+            words.remembering.add_done_callback(lambda _: asked.end())
 
     async def _remember(self, utterance: Utterance, stages: Sequence[Stage]) -> RoomEvent | None:
         """When it is over: the tools it used, then what was heard of it. Returns that, as others are told."""

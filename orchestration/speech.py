@@ -16,7 +16,8 @@ from voice.tts.synthesizer import Synthesizer
 from voice.vad.detector import VoiceDetector
 
 if TYPE_CHECKING:
-    from voice.cascade import CascadeChannel
+    from voice.legs import LegExchange
+    from voice.realtime.session import RealtimeModel
 
 
 @runtime_checkable
@@ -43,6 +44,10 @@ class Speech:
     the call, and gives way when the first is well again. `endpointer` decides when a turn is over (None: the recogniser
     if it does that, otherwise silence); a turn model, like `voice.smart_turn.SmartTurn()`, is asked at each pause.
     `preemptive`: models are asked ahead when a turn is most likely over.
+
+    `realtime`: a model that hears, thinks and speaks by itself talks with the callers, with the prompts and tools of
+    the room's agents; their own models work in the background and answer what is written. `tts`, if it is given, says
+    what that model cannot; recogniser and endpointer are not needed.
     """
 
     stt: SpeechRecognizer | Sequence[SpeechRecognizer] | None = None
@@ -50,6 +55,7 @@ class Speech:
     vad: VoiceDetector | None = None
     endpointer: Endpointer | None = None
     preemptive: bool = True
+    realtime: RealtimeModel | None = None
 
     def __post_init__(self) -> None:
         """Raises TypeError for an endpointer that is none, ValueError for an empty list."""
@@ -66,6 +72,9 @@ class Speech:
         """Choose and load. Raises RuntimeError naming what is missing and how to get it."""
         from voice import stt, tts, vad
 
+        if self.realtime is not None:
+            await self._prepare_realtime(self.realtime)
+            return
         self.stt = recognizer = self._recognizer(stt.default() if self.stt is None else self.stt)
         self.tts = synthesizer = self._synthesizer(tts.default() if self.tts is None else self.tts)
         self.vad = detector = vad.default() if self.vad is None else self.vad
@@ -78,20 +87,36 @@ class Speech:
         if isinstance(self.endpointer, TurnModel):
             await self.endpointer.prepare()
 
+    async def _prepare_realtime(self, model: RealtimeModel) -> None:
+        from voice import vad
+
+        self.tts = None if self.tts is None else self._synthesizer(self.tts)
+        self.vad = detector = vad.default() if self.vad is None else self.vad
+        await model.prepare()
+        await detector.prepare()
+        if self.tts is not None:
+            await self.tts.prepare()
+
     async def aclose(self) -> None:
         """Close connections that are kept open; they are opened again when they are needed."""
-        for provider in (self.stt, self.tts):
+        for provider in (self.stt, self.tts, self.realtime):
             if callable(close := getattr(provider, "aclose", None)):
                 try:
                     await close()
                 except Exception as error:
                     log.warning("%s cannot be closed: %s", getattr(provider, "name", provider), error)
 
-    def channel(self, room: Room) -> AbstractAsyncContextManager[CascadeChannel]:
+    def channel(self, room: Room) -> AbstractAsyncContextManager[LegExchange]:
         """A channel for one room; use it as `async with`."""
+        stt, tts = self.stt, self.tts
+        if self.realtime is not None:
+            from voice.realtime.channel import RealtimeChannel
+
+            if self.vad is None or isinstance(tts, Sequence):
+                raise RuntimeError("Speech.prepare() must be awaited before a channel is made")
+            return RealtimeChannel(model=self.realtime, vad=self.vad, tts=tts)
         from voice.cascade import CascadeChannel
 
-        stt, tts = self.stt, self.tts
         if isinstance(stt, Sequence | None) or isinstance(tts, Sequence | None) or self.vad is None:
             raise RuntimeError("Speech.prepare() must be awaited before a channel is made")
         return CascadeChannel(

@@ -23,7 +23,7 @@ from voice.floor import FloorTimes, FloorView
 from voice.legs import LegExchange
 from voice.listening import Listening
 from voice.making import close
-from voice.provider_error import ProviderError
+from voice.provider_error import Cause, ProviderError
 from voice.realtime.callers import Callers
 from voice.realtime.link import Link
 from voice.realtime.replies import NOBODY, Replies
@@ -208,7 +208,7 @@ class RealtimeChannel(LegExchange):
     async def speak(self, text: str, utterance: SpokenUtterance) -> Take | None:
         """Have a line of this utterance spoken, as soon as it may be heard. None: it was refused.
 
-        Raises UnsaidError when nobody can say it now, ProviderError when the session is lost over it.
+        Raises UnsaidError when the model does not begin it, ProviderError when there is no session, or it is lost.
         """
         await utterance.due.wait()
         if self._how and await self._link.up(0.0 if self._tts else AWAY):
@@ -219,7 +219,7 @@ class RealtimeChannel(LegExchange):
             except TimeoutError:
                 raise UnsaidError("unanswered") from None
         if self._tts is None:
-            raise UnsaidError("away")
+            raise self._link.error or ProviderError(self._model.name, Cause.NETWORK, "there is no session")
         take = Take("recited")
         self._group.create_task(self._recite(self._tts, text, take), name=f"reciting {utterance.id}")
         return take

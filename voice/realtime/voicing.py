@@ -28,7 +28,7 @@ PAUSE = 0.5
 
 
 class UnsaidError(Exception):
-    """The model would not say it, or is away: it can be said later. `reason` is one word."""
+    """The model would not say it: it can be said later. `reason` is one word."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -102,8 +102,11 @@ class Voicing(Voice):
             self._lines.stop(utterance, str(error))
         except* Exception as errors:
             error = _first(errors)
+            known = isinstance(error, ProviderError)
             utterance.failed = True
-            log.error("utterance %s cannot be made: %s: %s", utterance.id, type(error).__name__, error, exc_info=error)
+            utterance.voiceless = known and not self._total
+            trace = None if known else error
+            log.error("utterance %s cannot be made: %s: %s", utterance.id, type(error).__name__, error, exc_info=trace)
         finally:
             self._replies.close(self, cut=cut)
 
