@@ -134,6 +134,8 @@ class Host:
                 feeding = group.create_task(self._feed())
                 try:
                     await self._worker.run(WorkerParams(task_manager=tasks))
+                except asyncio.CancelledError:  # of Pipecat's own kind, before Python 3.12
+                    raise asyncio.CancelledError from None
                 finally:
                     feeding.cancel()
                     for left in tasks.current_tasks():

@@ -5,6 +5,7 @@ Import it after `voice.pipecat.load`, which knows the warnings of Pipecat's impo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -147,7 +148,7 @@ class Spoken(TTSService):
                     Spoken.made += 1
                     yield TTSAudioRawFrame(resampler.process(chunk.pcm), self.sample_rate, 1, context_id=context_id)
             yield TTSAudioRawFrame(resampler.flush(), self.sample_rate, 1, context_id=context_id)
-        except GeneratorExit:
+        except (GeneratorExit, asyncio.CancelledError):
             self.broken_off = True
             raise
 
