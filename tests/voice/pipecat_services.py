@@ -27,6 +27,7 @@ from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
 
 from tests.voice import doubles
+from voice.clock import now
 from voice.leg import FRAME_BYTES, RATE
 from voice.tts.flite import Flite
 from voice.tts.synthesizer import Synthesizer
@@ -129,6 +130,7 @@ class Spoken(TTSService):
         self.words, self.refuses = words, refuses
         self.texts: list[str] = []
         self.stopped = self.broken_off = False
+        self.stopped_at = 0.0
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         from voice.audio import Resampler
@@ -149,7 +151,7 @@ class Spoken(TTSService):
                     yield TTSAudioRawFrame(resampler.process(chunk.pcm), self.sample_rate, 1, context_id=context_id)
             yield TTSAudioRawFrame(resampler.flush(), self.sample_rate, 1, context_id=context_id)
         except (GeneratorExit, asyncio.CancelledError):
-            self.broken_off = True
+            self.broken_off, self.stopped_at = True, now()
             raise
 
     async def cleanup(self) -> None:
