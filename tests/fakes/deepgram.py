@@ -122,10 +122,21 @@ class FakeDeepgram:
         port = next(iter(self._server.sockets)).getsockname()[1]
         return f"http://127.0.0.1:{port}"
 
+    def cut(self) -> None:
+        """Tear down every connection there is, as a dying server does."""
+        for connection in self._server.connections if self._server is not None else ():
+            connection.transport.abort()
+
     @property
     def connections(self) -> int:
         """How many are open now."""
         return len(self._server.connections) if self._server is not None else 0
+
+    async def hang_up(self, code: int, reason: str) -> None:
+        """Close all connections."""
+        assert self._server is not None, "enter it first"
+        for connection in list(self._server.connections):
+            await connection.close(code, reason)
 
     def _check(self, connection: ServerConnection, request: Request) -> Response | None:
         """The handshake."""

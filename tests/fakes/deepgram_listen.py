@@ -36,7 +36,7 @@ class Listen:
         self.sound: list[int] = []
         self.controls: list[dict[str, Any]] = []
         self._make_ear = make_ear
-        self._idle = idle
+        self.idle = idle
 
     def refusal(self, query: Query) -> str:
         if query.get("encoding") != ["linear16"] or query.get("sample_rate") != ["16000"]:
@@ -52,7 +52,7 @@ class Listen:
             await line.open()
             while True:
                 try:
-                    message = await peer.receive(self._idle)
+                    message = await peer.receive(self.idle)
                 except TimeoutError:
                     await peer.close(*TIMED_OUT)
                     return

@@ -104,6 +104,10 @@ class Speech:
     at: int = 0
     sent: int = 0
     """How much of `audio` was sent."""
+    late: int = 0
+    """Where the sound ends that was not sent as it came, but later: the connection was not open, or slow."""
+    resting: bool = False
+    """A turn of Flux's ended before that place: the speech may go on after it."""
     concluded: bool = False
     cuts: int = 0
     """How often its end was not answered."""
@@ -216,7 +220,7 @@ class Speeches:
         self._place = 0
         self._connected_terms = tuple(keyterms)
         for speech in self._queue:
-            speech.opened = speech.concluded = False
+            speech.opened = speech.concluded = speech.resting = False
             speech.begun = speech.at = speech.sent = 0
             speech.known = 0.0
             speech.open_text, speech.open_confidences = "", []
@@ -234,6 +238,7 @@ class Speeches:
                 self._connected_terms = speech.keyterms
                 return Configure(speech.keyterms)
             speech.opened, speech.begun, speech.at = True, self._place, self._place
+            speech.late = self._place + len(speech.audio)
             speech.known = self._place / SECOND
         pcm = bytes(speech.audio[speech.sent : speech.sent + MOST])
         if pcm:
@@ -287,6 +292,12 @@ class Speeches:
         speech.known = max(speech.known, min(end, speech.until))
         return speech
 
+    def _settle(self, speech: Speech, end: float) -> None:
+        """The sound up to there is done with."""
+        if (done := min(round(end * RATE) * 2 - speech.at, speech.sent)) > 0:
+            self._forget(speech, done)
+            self.progress += 1
+
     def _finish(self) -> list[Hearing]:
         """The first speech has its `Final`."""
         speech = self._queue.popleft()
@@ -330,13 +341,11 @@ class NovaSpeeches(Speeches):
         if text:
             speech.settled.append(text)
             speech.confidences += marks
-        if (done := min(round(segment.end * RATE) * 2 - speech.at, speech.sent)) > 0:
-            self._forget(speech, done)
-            self.progress += 1
+        self._settle(speech, segment.end)
 
 
 class FluxSpeeches(Speeches):
-    """Results are of turns, which Flux ends by itself. Their text may change to the end, so all the sound is kept."""
+    """Results are of turns, which Flux ends by itself. Their text may change to the end, so their sound is kept."""
 
     def __init__(self, keyterms: Sequence[str] = (), *, configurable: bool = True, longest: int = LONGEST) -> None:
         super().__init__(keyterms, configurable=configurable, longest=longest)
@@ -355,13 +364,29 @@ class FluxSpeeches(Speeches):
             self._over = max(self._over, news.turn)
         if speech is None:
             return []
-        before = speech.open_text
+        before = speech.text
         speech.open_text, speech.open_confidences = news.text, list(news.confidences)
+        if len(speech.audio) - speech.sent >= LEAST:
+            speech.late = speech.at + len(speech.audio)
+        caught_up = news.end >= speech.late / SECOND - _SLACK
+        if news.event == "EndOfTurn" and not caught_up:
+            return self._rest(speech, news.end)
+        if news.event == "EndOfTurn" or (speech.resting and caught_up and not news.text):
+            return self._finish()
+        speech.resting = speech.resting and not news.text
+        text = speech.text
         match news.event:
-            case "EndOfTurn":
-                return self._finish()
             case "EagerEndOfTurn":
-                return [EagerEnd(news.text)]
+                return [EagerEnd(text)] if caught_up else []
             case "TurnResumed":
-                return [Resumed(), Partial(news.text)]
-        return [Partial(news.text)] if news.text and news.text != before else []
+                return [Resumed(), Partial(text)]
+        return [Partial(text)] if text and text != before else []
+
+    def _rest(self, speech: Speech, end: float) -> list[Hearing]:
+        """A turn ended in sound that is sent after: what the caller has said since then belongs to this speech."""
+        if speech.open_text:
+            speech.settled.append(speech.open_text)
+            speech.confidences += speech.open_confidences
+        speech.open_text, speech.open_confidences, speech.resting = "", [], True
+        self._settle(speech, end)
+        return [Partial(speech.text)] if speech.text else []
