@@ -18,7 +18,7 @@ from delivery.hints import EVERYWHERE
 from delivery.ledger import Delivery, Entry, FencedError, Ledger, LedgerError, Move, Status
 from delivery.message import Message
 from delivery.pending import UNATTENDED
-from delivery.scheduler import Scheduler
+from delivery.scheduler import VOICELESS, Scheduler
 from delivery.signals import (
     Action,
     Audience,
@@ -294,6 +294,8 @@ class Desk:
         await utterance
         del self._utterances[message.id], self._messages[utterance.id]
         cut = "unconfirmed" if not utterance.confirmed else (utterance.interrupted_by or "")
+        if cut == "failed" and getattr(utterance, "voiceless", False):  # only what makes sound can be that
+            cut = VOICELESS
         self._handle(SpeechOver(message.id, utterance.heard_chars, utterance.complete, cut), self._loop.time())
 
     def _hush(self, reason: str) -> None:

@@ -62,6 +62,8 @@ class Pending:
     ready: bool = False
     preparing: bool = False
     retry_at: float = -math.inf
+    voiceless: int = 0
+    """How often no voice could be had for it."""
     next: Next | None = None
     broken: str = ""
     """What is wrong with its strategy."""

@@ -40,13 +40,19 @@ from voice.floor import Blocker, FloorState, FloorView
 PAUSE = 1.0
 """Seconds until what failed, or was turned away before its first word, is spoken again; four times that after each
 further failure, so that a voice that is away for some seconds does not use up all tries."""
+VOICELESS = "voiceless"
+"""A cut: no provider of a voice works just now. It says nothing against a delivery, which stays owed."""
+LONGEST_PAUSE = 60.0
+"""Seconds until what was voiceless is tried again, at most; they double from `PAUSE` on."""
+MOST_VOICELESS = 100
+"""How often that does not count: for an hour and a half. After that it may be the text that no voice can speak."""
 _SOON = frozenset({FloorState.AGENT_OWES, FloorState.AGENT_AUDIBLE})
 """The floor may open soon, by our own doing."""
 _OURS = frozenset({"priority", "over", "cancelled", "superseded", "expired"})
 """Cuts that the scheduler asked for."""
 _LATE = "late"
 """It was to come before a reply, which was on its way to the ear already."""
-_UNCOUNTED = _OURS | {"hang_up", "stopped"}
+_UNCOUNTED = _OURS | {"hang_up", "stopped", VOICELESS}
 """Cuts that say nothing against a delivery: they do not count towards setting it aside."""
 _BROKEN = frozenset({"failed", "unconfirmed"})
 """Nobody cut it; the voice failed, or its receipts did not come."""
@@ -342,6 +348,9 @@ class Scheduler:
     def _cut(self, item: Pending, heard: int, cut: str, actions: list[Action]) -> None:
         """It was not heard whole: it ends, or the rest of it waits again."""
         begun, item.heard = heard > item.heard, heard
+        if cut == VOICELESS:
+            item.voiceless += 1
+            cut = cut if item.voiceless <= MOST_VOICELESS else "failed"
         by_caller = begun and cut not in _UNCOUNTED and cut not in _BROKEN
         counted = by_caller or cut in _BROKEN
         if item.end_as is not None:
@@ -353,7 +362,9 @@ class Scheduler:
 
     def _requeue(self, item: Pending, cut: str, counted: bool, begun: bool, actions: list[Action]) -> None:
         """What was not heard of it is owed."""
-        if cut in _BROKEN:
+        if cut == VOICELESS:
+            item.retry_at = self._line.now + min(PAUSE * 2.0 ** min(item.voiceless - 1, 10), LONGEST_PAUSE)
+        elif cut in _BROKEN:
             item.retry_at = self._after_pause(item)
         elif counted:
             item.yields = True

@@ -113,7 +113,9 @@ class Listening:
     def _say_what_broke(self, error: Exception, tries: int) -> None:
         """In the log, once when it breaks and once when it is down: not at every try of an hour."""
         trace = None if isinstance(error, ProviderError) else error
-        if tries == 1:
+        if isinstance(error, ProviderError) and error.logged:
+            log.debug("caller %s: recogniser %s: %s", *self._who, error)
+        elif tries == 1:
             log.warning("caller %s: recogniser %s failed, opened again: %s", *self._who, error, exc_info=trace)
         elif tries == TRIES + 1:
             log.error("caller %s is not understood: recogniser %s is down: %s", *self._who, error, exc_info=trace)

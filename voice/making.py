@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voice.leg import FRAME_SAMPLES, RATE
+from voice.provider_error import ProviderError
 from voice.sentences import Sentence, Sentences
 from voice.tts.synthesizer import WordMark
 from voice.utterance import SpokenUtterance
@@ -67,7 +68,11 @@ class Making:
             while isinstance(error, ExceptionGroup):
                 error = error.exceptions[0]
             self._utterance.failed = True
-            log.error("utterance %s cannot be made: %s", self._utterance.id, _describe(error), exc_info=error)
+            known = error if isinstance(error, ProviderError) else None
+            self._utterance.voiceless = known is not None and known.transient and not self._total
+            level = logging.DEBUG if known and known.logged else logging.ERROR
+            trace = None if known or isinstance(error.__cause__, ProviderError) else error
+            log.log(level, "utterance %s cannot be made: %s", self._utterance.id, _describe(error), exc_info=trace)
 
     async def _follow(self, source: AsyncIterator[str]) -> None:
         """Speak a text while it comes in."""

@@ -44,8 +44,10 @@ class ProviderError(RuntimeError):
     """`provider` failed for `cause`; the message names both, what was said of it, and the fix.
 
     `retry_after`: seconds that the provider asks to be left alone; None: it does not say. `status`: the HTTP status or
-    WebSocket close code, if that is known.
+    WebSocket close code, if that is known. `logged`: the log knows of it already; whoever gets it need not tell again.
     """
+
+    logged = False
 
     def __init__(
         self,

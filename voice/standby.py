@@ -214,7 +214,9 @@ class Standby(Generic[P]):
         cause = next((c for c in causes if c not in for_good), None)
         if cause is None:
             cause = causes[0] if len(causes) == len(self._names) else Cause.OVERLOAD
-        return ProviderError(self.name, cause, "; ".join(told))
+        none = ProviderError(self.name, cause, "; ".join(told))
+        none.logged = True
+        return none
 
 
 class Turn:

@@ -40,6 +40,8 @@ class SpokenUtterance:
         """Its audio, as far as it is made."""
         self.failed = False
         """Making it failed; what was made before is played."""
+        self.voiceless = False
+        """It failed before its first sound, as no provider of a voice works just now; it may at another time."""
         self.cut_by: str | None = None
         """Why it is being cut; the first reason stays."""
         self.due = asyncio.Event()
