@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from delivery.ledger import OnInterrupt, Status
 from delivery.pending import SPEAKING, UNATTENDED
+from delivery.scheduler import LONGEST_PAUSE, MOST_VOICELESS, VOICELESS
 from delivery.strategies import Queued, WaitForIdle
 from tests.delivery.stage import ANNA, LAST, WORD, Stage, answered, begun
 
@@ -78,7 +81,7 @@ def test_drop_ends_it() -> None:
     assert stage.settled["a"].remainder == " a2 a3"
 
 
-@pytest.mark.parametrize("by", ["hang_up", "stopped", "failed", "unconfirmed", "over"])
+@pytest.mark.parametrize("by", ["hang_up", "stopped", "failed", VOICELESS, "unconfirmed", "over"])
 def test_only_a_caller_who_heard_some_of_it_drops_it(by: str) -> None:
     stage = Stage().join()
     stage.submit("a", on_interrupt=OnInterrupt.DROP)
@@ -168,6 +171,34 @@ def test_a_voice_that_fails_every_time_sets_it_aside() -> None:
             stage.cut(stage.current, "failed")
         stage.until(stage.now + 0.1)
     assert stage.settled["a"].reason == "given up after 3 tries: failed"
+
+
+def test_what_no_voice_could_be_had_for_stays_owed_and_is_tried_less_and_less() -> None:
+    stage = Stage().join()
+    stage.submit("a")
+    tried: list[float] = []
+    while stage.now < 3600:
+        if stage.playing:
+            tried.append(stage.now)
+            stage.cut(stage.current, VOICELESS)
+        stage.until(stage.now + 0.5)
+    assert stage.entries["a"].attempts == 0
+    waits = [b - a for a, b in pairwise(tried)]
+    assert 3600 / LONGEST_PAUSE <= len(tried) <= 3600 / LONGEST_PAUSE + 10
+    assert max(waits) <= LONGEST_PAUSE + 1.5
+    stage.until(3600 + LONGEST_PAUSE + 30)
+    assert stage.status("a") is Status.HEARD
+
+
+def test_a_text_that_no_voice_ever_speaks_is_set_aside_at_last() -> None:
+    stage = Stage().join()
+    stage.submit("a")
+    while "a" not in stage.settled:
+        if stage.playing:
+            stage.cut(stage.current, VOICELESS)
+        stage.until(stage.now + 1.0)
+    assert stage.settled["a"].reason == "given up after 3 tries: failed"
+    assert stage.now > MOST_VOICELESS * LONGEST_PAUSE * 0.9
 
 
 def test_a_channel_that_turns_it_away_at_once_is_not_asked_again_at_once() -> None:

@@ -65,7 +65,7 @@ STRATEGIES: list[Strategy] = [
     Loud(),
 ]
 CALLERS = st.sampled_from([ANNA, BERT])
-CUTS = ["hang_up", "stopped", "failed", "unconfirmed", ANNA]
+CUTS = ["hang_up", "stopped", "failed", "voiceless", "unconfirmed", ANNA]
 COMMON = st.sampled_from([None, None, None, "x"])
 
 
