@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from voice.provider_error import ProviderError
 
 SETTLE = 0.3
-"""Seconds after the end, or after a transcript that came later, in which there may be more, where none is announced."""
+"""Seconds, a choice: less may cost a last word, more is waited for after every turn of such a service."""
 TAIL = 0.1
 """Seconds of silence pushed at a time after an end."""
 GUESS = 0.5
@@ -34,24 +34,35 @@ GUESS = 0.5
 
 class PipecatSTT:
     """The provider. `factory` makes a new `STTService` each time (a class will do). `name`: what it is called in errors
-    and logs. `patience`: seconds after the end of speech in which a transcript must have come; None takes the time in
-    which 99 of 100 of the service's come, as Pipecat has measured it.
+    and logs. `endpoints`: the service ends turns by itself, as Deepgram's Flux does; its finalised transcripts count.
+
+    Where a service does not say what is final: `patience`, seconds after the end of speech in which a transcript must
+    have come; None takes the time in which 99 of 100 of the service's come, as Pipecat has measured it. `settle`:
+    seconds after the end, or after a transcript that came later, in which there may be more when none is announced.
 
     `Hints` are not passed on: give the service its key terms. Raises TypeError for a service instead of a factory.
     """
 
-    endpoints = False
     fits_grammar = False
     name = "pipecat"
 
     def __init__(
-        self, factory: Callable[[], STTService], *, name: str = "pipecat", patience: float | None = None
+        self,
+        factory: Callable[[], STTService],
+        *,
+        name: str = "pipecat",
+        endpoints: bool = False,
+        patience: float | None = None,
+        settle: float = SETTLE,
     ) -> None:
         pipecat.refuse_what_cannot_be_called(factory, "PipecatSTT(lambda: DeepgramSTTService(...))")
         if patience is not None and not 0 < patience <= 30:
             raise ValueError(f"patience must be seconds between 0 and 30, or None, not {patience!r}")
+        if not 0 <= settle <= 10:
+            raise ValueError(f"settle must be seconds between 0 and 10, not {settle!r}")
         self._factory = factory
-        self.name, self.patience = name, patience
+        self.name, self.endpoints = name, endpoints
+        self.patience, self.settle = patience, settle
 
     async def prepare(self) -> None:
         """Import Pipecat, in a thread (1 s). Raises ProviderError naming what is missing."""
@@ -97,7 +108,7 @@ class PipecatStream:
         self._loop = asyncio.get_running_loop()
         self._vendor = pipecat.load(provider.name)
         service = provider.make()
-        self._patience = provider.patience
+        self._patience, self._settle, self._endpoints = provider.patience, provider.settle, provider.endpoints
         self._latency = 1.0
         self._started = False
         self._tail = _wants_silence(service)
@@ -164,10 +175,12 @@ class PipecatStream:
         await self._host.aclose()
 
     def _open(self, what: str) -> bool:
-        """Whether the caller is speaking; False when this is over."""
-        if not self._host.over and not self._speaking:
+        """Whether the caller is speaking; False when this is over, or the service has ended the turn."""
+        if self._host.over or (self._endpoints and not self._speaking):
+            return False
+        if not self._speaking:
             raise RuntimeError(f"{what}() was called before begin()")
-        return not self._host.over
+        return True
 
     def _put(self, frame: Frame) -> None:
         """More of the last speech. It waits for the last `Final`: transcripts do not say whose they are."""
@@ -216,12 +229,12 @@ class PipecatStream:
         speech.interim = text.strip() if interim else ""
         if not interim:
             speech.texts.append(text.strip())
-        if finalized and speech.ended:
+        if finalized and (speech.ended or self._endpoints):
             self._conclude()
             return
         self._heard.put_nowait(Partial(speech.text))
         if speech.ended:
-            self._conclude_at(self._latest if interim else min(self._latest, self._loop.time() + SETTLE))
+            self._conclude_at(self._latest if interim else min(self._latest, self._loop.time() + self._settle))
 
     def _await_transcript(self) -> None:
         """From now on, if all of the oldest speech has been put in and the service has begun."""
@@ -230,7 +243,7 @@ class PipecatStream:
             return
         self._latest = self._loop.time() + (self._latency if self._patience is None else self._patience)
         settled = speech.texts and not speech.interim
-        self._conclude_at(min(self._latest, self._loop.time() + SETTLE) if settled else self._latest)
+        self._conclude_at(min(self._latest, self._loop.time() + self._settle) if settled else self._latest)
         if self._tail:
             self._silence = self._loop.call_later(TAIL, self._be_silent)
 
@@ -241,10 +254,13 @@ class PipecatStream:
 
     def _conclude(self) -> None:
         """The oldest speech has its `Final`; it is the next one's turn."""
-        from pipecat.frames.frames import UserStoppedSpeakingFrame
+        from pipecat.frames.frames import UserStoppedSpeakingFrame, VADUserStoppedSpeakingFrame
 
         self._hush()
         speech = self._speeches.popleft()
+        if not speech.ended:  # the service itself has ended it
+            self._speaking = False
+            self._host.put(VADUserStoppedSpeakingFrame())
         self._heard.put_nowait(Final(speech.text, GUESS if speech.interim else 1.0))
         self._host.put(UserStoppedSpeakingFrame())  # services that must reconnect wait for it
         if self._speeches:

@@ -120,6 +120,32 @@ class TestWhenASpeechIsOver:
         )
         assert [each for _, each in said(scripted(*script))] == [EagerEnd("hello"), Resumed(), Final("hello there")]
 
+    def test_one_that_ends_turns_by_itself_is_believed(self) -> None:
+        class Turns(Streaming):
+            async def run_stt(self, audio: bytes) -> AsyncGenerator[frames.Frame | None, None]:
+                async for frame in super().run_stt(audio):
+                    yield frame
+                if "please" in self.words:
+                    text, self.words = " ".join(self.words).strip(), [""]
+                    yield transcript(text, finalized=True)
+
+        async def main() -> list[Hearing]:
+            stream = PipecatSTT(lambda: Turns(finalizes=False), endpoints=True).stream(Hints())
+            found = []
+            for text in ("stop please", "go on please"):
+                stream.begin()
+                stream.push(hidden(text))
+                found.append((await hearings(stream))[-1][1])
+            stream.end()  # the ear's, on its way while the service has ended the turn
+            stream.push(bytes(640))
+            stream.begin()
+            stream.end()
+            found.append((await hearings(stream))[-1][1])
+            await stream.aclose()
+            return found
+
+        assert run(main()) == [Final("stop please"), Final("go on please"), Final("")]
+
     def test_what_comes_after_that_is_not_lost(self) -> None:
         async def main() -> list[Final]:
             stream = PipecatSTT(scripted((1.2, transcript("late"))), patience=1.0).stream(Hints())
@@ -263,6 +289,12 @@ class TestTheFactory:
     def test_a_patience_that_makes_no_sense_is_refused(self, patience: float) -> None:
         with pytest.raises(ValueError, match="patience must be seconds"):
             PipecatSTT(Streaming, patience=patience)
+
+    def test_nor_may_settling_take_for_ever(self) -> None:
+        with pytest.raises(ValueError, match="settle must be seconds between 0 and 10"):
+            PipecatSTT(Streaming, settle=11)
+        found = said(scripted((0.2, transcript("hello"))), settle=0.1)
+        assert found[-1] == (pytest.approx(0.3, abs=0.02), Final("hello"))
 
     def test_nothing_of_pipecat_is_loaded_before_it_is_needed(self) -> None:
         code = (
