@@ -147,18 +147,20 @@ class _Stream:
 
     def push(self, pcm: bytes) -> None:
         speech = self._speeches[-1] if self._speeches else None
-        if speech is not None and speech.ended_at is None:
-            speech.pcm.append(pcm)
-            speech.size += len(pcm)
-            while speech.size > KEPT * 2 * RATE:
-                speech.size -= len(speech.pcm.popleft())
+        if speech is None or speech.ended_at is not None:
+            return  # it has ended the speech by itself, and that is on its way to whoever pushes
+        speech.pcm.append(pcm)
+        speech.size += len(pcm)
+        while speech.size > KEPT * 2 * RATE:
+            speech.size -= len(speech.pcm.popleft())
         if self._inner is not None:
             self._do(self._inner.push, pcm)
 
     def end(self) -> None:
-        if self._speeches and self._speeches[-1].ended_at is None:
-            self._speeches[-1].ended_at = self._loop.time()
-            self._watch()
+        if not self._speeches or self._speeches[-1].ended_at is not None:
+            return
+        self._speeches[-1].ended_at = self._loop.time()
+        self._watch()
         if self._inner is not None:
             self._do(self._inner.end)
 

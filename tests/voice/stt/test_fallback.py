@@ -420,6 +420,45 @@ def test_bad_options_are_named(given: dict[str, Any], error: type[Exception], fa
         FallbackRecognizer(**{"providers": [Named("one")], **given})
 
 
+class Ending(Named):
+    """One that ends a speech by itself at the word "over"."""
+
+    endpoints = True
+
+    def stream(self, hints: Hints) -> RecognizerStream:
+        stream = super().stream(hints)
+        push = stream.push
+
+        def listen(pcm: bytes) -> None:
+            push(pcm)
+            if stream.words[-1:] == ["over"]:
+                stream.end()
+
+        stream.push = listen  # type: ignore[method-assign]
+        return stream
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_one_that_ends_speeches_by_itself_and_one_that_does_not(first: bool) -> None:
+    ending, other = Ending("ending"), Named("other")
+    one, two_ = (ending, other) if first else (other, ending)
+
+    async def scene(line: Line) -> None:
+        await line.say("compare them over")
+        await line.go_on("nobody listens")
+        line.stream.end()
+        await line.say("and", end=False)
+        one.streams[0].fail()
+        await line.go_on("these over")
+        line.stream.end()
+        await asyncio.sleep(0.1)
+        await line.say("too over")
+        assert line.finals == ["compare them over", "and these over", "too over"]
+        assert len(two_.streams) == 1
+
+    play(scene, one, two_, failures=1)
+
+
 Trouble = tuple[float, int, str]
 WAYS = ("raises", "ends", "mute", "shut", "well")
 TEXTS = ("compare them all", "stop", "and these too")
