@@ -42,6 +42,8 @@ class SpokenUtterance:
         """Making it failed; what was made before is played."""
         self.voiceless = False
         """It failed before its first sound, as no provider of a voice works just now; it may at another time."""
+        self.short = False
+        """Its sound ended before its text: whoever makes it fell silent for a caller."""
         self.cut_by: str | None = None
         """Why it is being cut; the first reason stays."""
         self.due = asyncio.Event()
@@ -84,7 +86,7 @@ class SpokenUtterance:
     def interrupted_by(self) -> str | None:
         if not self.done or self._complete:
             return None
-        return self.cut_by or ("failed" if self.failed else None)
+        return self.cut_by or ("failed" if self.failed else "stopped" if self.short else None)
 
     @property
     def started(self) -> float | None:
@@ -121,7 +123,7 @@ class SpokenUtterance:
 
     def finish(self, now: float, *, complete: bool) -> None:
         """It is over at the ear. One that nobody cut and that was not played out lacks its receipts."""
-        self._complete = complete and not self.failed
+        self._complete = complete and not self.failed and not self.short
         self.confirmed = self.confirmed and (complete or self.failed or self.cut_by is not None)
         self._ended = now if self.started is not None else None
         self.pcm = bytearray()

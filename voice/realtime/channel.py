@@ -98,7 +98,7 @@ class RealtimeChannel(LegExchange):
         self.capabilities = model.capabilities
         self._model, self._vad, self._tts = model, vad, tts
         self._instructions = instructions
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or Backoff(tries=5, patience=15.0)
         self._ear_times = ear_times or EarTimes()
         self._how = {how for how in Injection if how.value in model.capabilities.injection}
         self._voicings: dict[str, Voicing] = {}
@@ -198,8 +198,11 @@ class RealtimeChannel(LegExchange):
 
     def _ended(self, utterance: SpokenUtterance) -> None:
         voicing = self._voicings.pop(utterance.id, None)
-        if voicing is None and utterance.reply_to is None and not isinstance(utterance.source, str):
-            self._replies.pass_over()
+        if voicing is not None:
+            self._replies.close(voicing, cut=True)  # its work may never have been begun
+        if (voicing is None or not voicing.has_read) and utterance.reply_to is None:
+            if not isinstance(utterance.source, str):
+                self._replies.pass_over()
         if voicing is not None and voicing.takes and not utterance.complete and utterance.cut_by is not None:
             for take in voicing.takes:
                 self._link.cut(take, voicing.heard_of(take))

@@ -25,6 +25,8 @@ class Stretch:
     """From which character of the text to which each word goes."""
     begin: int | None = None
     end: int | None = None
+    short: bool = False
+    """Its sound ends before its words do."""
 
     def ends(self) -> list[tuple[int, int, int]]:
         """(first sample, last sample, characters of the text) of each word."""
@@ -32,7 +34,8 @@ class Stretch:
             return []
         lengths = [last - first + 1 for first, last in self.words]
         total = sum(lengths)
-        samples = self.end - self.begin if self.end is not None else round(total / PACE * RATE)
+        there = 0 if self.end is None else self.end - self.begin
+        samples = there if self.end is not None and not self.short else max(there, round(total / PACE * RATE))
         places, done = [], 0
         for (_, last), length in zip(self.words, lengths, strict=True):
             start = self.begin + samples * done // total
@@ -62,9 +65,9 @@ class Reckoning(Marks):
             stretch.words.append((first, last))
         self._reckon()
 
-    def close(self, stretch: Stretch, sample: int) -> None:
-        """Its sound ends at `sample`."""
-        stretch.end = sample
+    def close(self, stretch: Stretch, sample: int, *, short: bool = False) -> None:
+        """Its sound ends at `sample`; `short`: before its words do, most likely."""
+        stretch.end, stretch.short = sample, short
         self._reckon()
 
     def _reckon(self) -> None:

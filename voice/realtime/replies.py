@@ -43,6 +43,7 @@ class Voice:
 
     turn: str | None = None
     reading: Reading | None = None
+    has_read: bool = False
 
     def take_up(self, take: Take) -> None:
         """The sound of this take is the utterance's next."""
@@ -282,7 +283,7 @@ class Replies:
             while self._reading is not None:
                 self._free.clear()
                 await self._free.wait()
-            turn = voice.turn or ""
+            turn, voice.has_read = voice.turn or "", True
             voice.reading = self._reading = Reading(self._awaited.pop(turn, self._turns))
             self._asked = self._error = None
             error = self._missed.pop(turn, self._link.error)

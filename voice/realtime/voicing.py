@@ -197,7 +197,8 @@ class Voicing(Voice):
         while (pcm := await _within(STALLED, take)) is not None:
             self._add(pcm)
         self._add(bytes(2 * (-self._total % FRAME_SAMPLES)))
-        self._marks.close(stretch, self._total)
+        self._marks.close(stretch, self._total, short=take.cut)
+        self.utterance.short = self.utterance.short or take.cut
         self._made(0)
         if take.error is not None:
             raise take.error

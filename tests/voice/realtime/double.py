@@ -183,7 +183,8 @@ class Session:
         id = f"call-{self._count}"
         answer = self._answers[id] = asyncio.get_running_loop().create_future()
         self.emit(FunctionCalled(id, name, arguments))
-        return await answer
+        result: str = await answer
+        return result
 
     async def speak(self, text: str, line: str | None = None) -> bool:
         """Say something; whether it was said to its end."""
@@ -268,7 +269,7 @@ class Session:
             await self.model.script(self, text)
 
     def _start(self, work: Any) -> asyncio.Task[Any]:
-        task = asyncio.ensure_future(work)
+        task: asyncio.Task[Any] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from tests.voice.doubles import FakeLeg, Vad, log_of, times_of
@@ -63,9 +64,13 @@ class Room:
                     running.append((part.id, self.group.create_task(self.tool(part.name))))
             goes_on = bool(running)
             for id, task in running:
-                task.add_done_callback(lambda done, id=id: self.channel.result(id, done.result()))
+                task.add_done_callback(partial(self._tell_result, id))
             if running:
                 await asyncio.wait([task for _, task in running])
+
+    def _tell_result(self, id: str, done: asyncio.Task[str]) -> None:
+        if not done.cancelled():
+            self.channel.result(id, done.result())
 
     async def _tool(self, name: str) -> str:
         await asyncio.sleep(0.1)
