@@ -24,7 +24,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from tests.fakes.anthropic_rules import Cache, Refused, check
+from tests.fakes.anthropic_rules import Cache, Refused, check, whole
 from tests.fakes.faults import Fault, Faults
 
 Event = Mapping[str, Any]
@@ -292,7 +292,7 @@ def _piece(data: bytes) -> dict[str, Any]:
 
 # -- a conversation by hand
 
-_RESULT = re.compile(r"<result (\w+)>\s*(.*?)\s*</result \1>", re.DOTALL)
+_RESULT = re.compile(r"^<result (\w+)>\s*(.*?)\s*</result \1>$", re.DOTALL | re.MULTILINE)
 """How results of background work are shown (`orchestration.fence`)."""
 
 
@@ -301,7 +301,7 @@ def converse(body: Mapping[str, Any]) -> Answer:
     of the tool that the user names, or what was said."""
     if schema := body.get("output_config", {}).get("format", {}).get("schema"):
         return json.dumps(example(schema, ""))
-    content = body["messages"][-1]["content"]
+    content = whole(body["messages"][-1])["content"]
     if results := [str(block.get("content", "")) for block in content if block["type"] == "tool_result"]:
         begun = any(result.startswith("started:") for result in results)
         return "I am on it." if begun else f"Here it is. {' '.join(results)}"

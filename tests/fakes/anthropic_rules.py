@@ -30,7 +30,7 @@ def check(body: Any) -> None:
     system = body.get("system", [])
     for block in [{"type": "text", "text": system}] if isinstance(system, str) else system:
         _check_text(block, "system")
-    messages = [_whole(message) for message in body.get("messages") or ()]
+    messages = [whole(message) for message in body.get("messages") or ()]
     _demand(messages, "messages: at least one message is required")
     _demand(messages[0]["role"] == "user", "messages: first message must use the user role")
     _demand(
@@ -98,7 +98,7 @@ def _check_shape(schema: Any) -> None:
             _check_shape(each)
 
 
-def _whole(message: Any) -> dict[str, Any]:
+def whole(message: Any) -> dict[str, Any]:
     """A message with its blocks. Raises Refused."""
     _demand(isinstance(message, Mapping) and message.get("role") in ("user", "assistant"), "messages.role: unexpected")
     content = message.get("content")
@@ -164,7 +164,7 @@ def _blocks(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     system = body.get("system", ())
     yield from () if isinstance(system, str) else system
     for message in body["messages"]:
-        yield from _whole(message)["content"]
+        yield from whole(message)["content"]
 
 
 class Cache:

@@ -89,6 +89,26 @@ def test_tools_called_together_run_together() -> None:
     assert run(timed()) == pytest.approx(5.0)
 
 
+def test_of_calls_with_one_id_the_first_is_done_and_each_is_answered() -> None:
+    ran: list[str] = []
+
+    async def note(what: str) -> str:
+        ran.append(what)
+        return f"noted {what}"
+
+    made = [calls("note", "c", what="a"), calls("note", "c", what="b"), calls("note", "c_2", what="c")]
+    _, said, model = answer([*made], ["Done."], tools=[note])
+    assert ran == ["a", "c"]
+    (asked, *results) = said[:-1]
+    assert [call.id for call in asked.tool_calls] == ["c", "c_3", "c_2"]
+    assert {result.call: result.text.split(":")[0] for result in results} == {
+        "c": "noted a",
+        "c_3": "error",
+        "c_2": "noted c",
+    }
+    assert model.asked[1].messages[1:] == tuple(said[:-1])
+
+
 def test_a_tool_that_fails_or_does_not_exist_ends_no_reply() -> None:
     async def broken() -> str:
         raise OSError("secret")

@@ -29,8 +29,8 @@ from orchestration.models.model import Message, Model, Role, ToolCall, ToolSpec
 from orchestration.models.prepared import Answer, Prepared
 from orchestration.routing import Via
 from orchestration.routing_guess import MAX_AGENTS, PATIENCE
-from orchestration.routing_model import MAX_ABOUT, MAX_ANSWER, MAX_EARLIER, MAX_PROMPT, MAX_SHOWN, RECENT
-from tests.orchestration.models.double import Double
+from orchestration.routing_model import HOW, MAX_ABOUT, MAX_ANSWER, MAX_EARLIER, MAX_PROMPT, MAX_SHOWN, RECENT
+from tests.orchestration.models.double import Double, Writer
 from tests.orchestration.relay import agent, open_to
 from tests.orchestration.test_event import event
 from voice.clock import now, run
@@ -120,6 +120,17 @@ def test_anything_else_is_none_and_is_logged(answer: Answer, why: str, caplog: p
     (record,) = caplog.records
     assert re.search(why, record.getMessage())
     assert "My invoice" not in caplog.text
+
+
+def test_a_model_that_can_be_held_to_a_shape_writes_its_answer() -> None:
+    writer = Writer('{"agent": "billing", "confidence": 0.9}', '{"agent": "nobody", "confidence": 0.9}', "billing")
+    route, _ = routed(asking(writer))
+    assert route == Route("billing", Via.MODEL, confidence=0.9)
+    ((_, prompt, schema),) = writer.asked
+    assert prompt.startswith(HOW)
+    assert schema["properties"]["agent"]["enum"] == list(DESKS)
+    for _ in range(2):
+        assert routed(asking(writer))[0] == DEFAULT
 
 
 def test_one_that_cannot_tell_says_so_with_the_confidence_0(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestration.models.model import Delta, Message, TextDelta, ToolCall, ToolSpec
+from orchestration.models.model import Delta, Message, TextDelta, ToolCall, ToolSpec, Usage, word_by_word
 
 Part = str | float | ToolCall | Exception
 
@@ -52,6 +52,29 @@ class Double:
                         await asyncio.sleep(seconds)
         finally:
             self.open -= 1
+
+
+class Writer:
+    """A model that can be held to a shape (`Structured`), and has no other way: it writes each of `texts` in turn."""
+
+    name = "writer"
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = list(texts)
+        self.asked: list[tuple[Sequence[Message], str, Mapping[str, Any]]] = []
+
+    def stream(
+        self, messages: Sequence[Message], *, prompt: str = "", tools: Sequence[ToolSpec] = ()
+    ) -> AsyncGenerator[Delta, None]:
+        raise AssertionError("it was to write")
+
+    async def write_json(
+        self, messages: Sequence[Message], *, prompt: str = "", schema: Mapping[str, Any]
+    ) -> AsyncGenerator[Delta, None]:
+        self.asked.append((list(messages), prompt, schema))
+        for delta in word_by_word(self._texts.pop(0)):
+            yield delta
+        yield Usage("writer-1", 10, 5, cost=0.5)
 
 
 def calls(name: str, id: str = "c1", **arguments: Any) -> ToolCall:

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from orchestration.agent import Agent
+from orchestration.fence import tell
 from orchestration.models.anthropic import Anthropic
 from orchestration.models.model import Delta, Message, Role, TextDelta, ToolCall, ToolSpec, Usage
 from orchestration.usage import Meter, Price, Tab, charging
-from tests.fakes.anthropic import Answer, Answerer, FakeAnthropic, Stop, Thought, Trouble, Use
+from tests.fakes.anthropic import Answer, Answerer, FakeAnthropic, Stop, Thought, Trouble, Use, converse
 from tests.fakes.faults import Fault
 from tests.sockets import run
 from voice.clock import run as run_virtually
@@ -179,6 +181,26 @@ def test_a_model_can_be_held_to_a_shape() -> None:
         assert "minimum" not in asked["schema"]["properties"]["sure"]  # the API would refuse it
 
     against(['{"sure": 1}'], work)
+
+
+def test_the_server_holds_a_simple_conversation_by_itself() -> None:
+    async def work(model: Anthropic, fake: FakeAnthropic) -> None:
+        async def weather_in(city: str, days: int) -> str:
+            """The weather."""
+            return f"{days} day of sun, {city}"
+
+        async def say(*messages: Message) -> str:
+            agent = Agent("host", model=model, tools=[weather_in])
+            async with asyncio.TaskGroup() as group:
+                return "".join([piece async for piece in agent.reply(messages, group=group)])
+
+        assert await say(*HELLO) == "Hello. How can I help you?"
+        assert await say(Message(Role.USER, "My name is Ann.")) == "You said: My name is Ann."
+        asked = Message(Role.USER, "Weather in Rome?")
+        assert await say(asked) == "Here it is. 1 day of sun, Weather in Rome?"
+        assert await say(asked, Message(Role.USER, tell(["Boats float."]))) == "I have a result for you. Boats float."
+
+    against(converse, work)
 
 
 # -- connections

@@ -9,10 +9,10 @@ import pytest
 from orchestration.agent import MAX_ROUNDS, Agent
 from orchestration.engines.engine import TaskResult
 from orchestration.models.model import ToolCall
-from orchestration.verdict import Verdict
+from orchestration.verdict import VERDICT, Verdict
 from orchestration.workers import AgentWorker, Context, FunctionWorker
-from orchestration.workers.reviewer import COULD_NOT, Review, Reviewer, send_back
-from tests.orchestration.models.double import Double, Part, calls
+from orchestration.workers.reviewer import BY_TEXT, BY_TOOL, COULD_NOT, Review, Reviewer, send_back
+from tests.orchestration.models.double import Double, Part, Writer, calls
 from tests.orchestration.workers.bench import Bench
 from voice.clock import run
 
@@ -95,6 +95,32 @@ def test_what_an_agent_says_of_it(reply: list[Part], said: Verdict) -> None:
     verdict, model = judged(reply)
     assert verdict == said
     assert len(model.asked) == 1
+
+
+def test_a_model_that_can_be_held_to_a_shape_writes_its_verdict() -> None:
+    for text, said in {
+        '{"approved": true, "feedback": ""}': Verdict(True),
+        '{"approved": false, "feedback": "Off key."}': Verdict(False, "Off key."),
+        '{"approved": "true", "feedback": "Yes."}': Verdict(False, "Yes."),
+        "APPROVED, mostly": Verdict(False, "APPROVED, mostly"),
+    }.items():
+        writer, bench = Writer(text), Bench()
+        critic = AgentWorker(Agent("critic", model=writer, prompt="You know verse."))
+        assert verdict(critic, bench) == said
+        ((messages, prompt, schema),) = writer.asked
+        assert (prompt, schema) == ("You know verse.", VERDICT)
+        assert BY_TEXT in messages[0].text
+        assert BY_TOOL not in messages[0].text
+        assert verdict(AgentWorker(Agent("critic", model=Writer())), bench) == said  # resumed, it is not asked again
+
+
+def test_one_that_has_tools_to_use_is_offered_all_of_them() -> None:
+    class Both(Double):
+        write_json = Writer.write_json
+
+    model = Both([[approved()]])
+    assert verdict(AgentWorker(Agent("critic", model=model, tools=[scan]))) == Verdict(True)
+    assert model.asked[0].tools == ("scan", "approve_output", "handoff_conversation")
 
 
 @pytest.mark.parametrize(
