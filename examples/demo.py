@@ -1,7 +1,8 @@
 """The demo that `make serve` starts: a host who talks while two analysts work. No key, no server, no language model.
 
 The brain is a script with a small grammar (the page lists it); everything around it is the real thing: the ears, the
-voices, the floor, the ledger and the background tasks.
+voices, the floor, the ledger and the background tasks. With ANTHROPIC_API_KEY set the host talks freely, with
+DEEPGRAM_API_KEY it hears and speaks better; the script and what is embedded then stand by for when those fail.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from delivery import WaitForIdle
 from orchestration import Agent, Runtime, Supervisor
-from orchestration.models.scripted import Intent, Scripted
+from orchestration.models import Intent, Scripted, preferred
 from orchestration.workers import Context, worker
 
 TECHNICAL = {
@@ -38,14 +39,19 @@ async def technical(topic: str, context: Context) -> str:
     """Takes its time, in two steps that are not repeated after a crash."""
     await context.step("read", lambda: pretend(context, "reading the studies", 3.0))
     await context.step("weigh", lambda: pretend(context, "weighing the numbers", 3.0))
-    return TECHNICAL.get(topic, f"There is too little published about {topic} to say much.")
+    return known(TECHNICAL, topic) or f"There is too little published about {topic} to say much."
 
 
 @worker(role="Business analyst")
 async def business(topic: str, context: Context) -> str:
     """Works beside the technical analyst."""
     await context.step("ask", lambda: pretend(context, "asking the market", 4.0))
-    return BUSINESS.get(topic, f"I found no prices for {topic}.")
+    return known(BUSINESS, topic) or f"I found no prices for {topic}."
+
+
+def known(shelf: Mapping[str, str], topic: str) -> str:
+    """What is known of the first thing that the topic names; "" if of none."""
+    return next((text for name, text in shelf.items() if name in topic.lower()), "")
 
 
 async def pretend(context: Context, what: str, seconds: float) -> str:
@@ -55,10 +61,11 @@ async def pretend(context: Context, what: str, seconds: float) -> str:
     return what
 
 
-def the_time(slots: Mapping[str, str]) -> str:
-    """The time in a city, without daylight saving: a demo's clock."""
-    city = slots.get("city", "london")
-    now = datetime.now(UTC) + timedelta(hours=CLOCKS[city])
+async def time_in(city: str) -> str:
+    """The time in London, Paris, Rome, New York or Tokyo, without daylight saving: a demo's clock."""
+    if city.lower() not in CLOCKS:
+        return f"I have no clock for {city}."
+    now = datetime.now(UTC) + timedelta(hours=CLOCKS[city.lower()])
     return f"In {city.title()} it is {now.hour}:{now.minute:02}."
 
 
@@ -78,7 +85,13 @@ brain = Scripted(
             answer="I am on it. Two analysts are looking into {topic}. Ask me something else meanwhile.",
             shown="look into electric cars",
         ),
-        Intent(["what time is it [in {city}]"], answer=the_time, shown="what time is it in rome"),
+        Intent(
+            ["what time is it [in {city}]"],
+            call="time_in",
+            arguments=lambda slots: {"city": slots.get("city", "london")},
+            answer="{result}",
+            shown="what time is it in rome",
+        ),
         Intent(["what is {number} plus {number}"], answer=the_sum, shown="what is two plus three"),
         Intent(
             ["tell me a joke"], answer="Why do programmers mix up Halloween and Christmas? Because oct 31 is dec 25."
@@ -100,9 +113,15 @@ brain = Scripted(
     telling=("Here is what my analysts found. {result}",),
 )
 
+PROMPT = """You are Sottovoce, the host of a telephone line. All you write is spoken aloud: answer in one or two short \
+sentences, without lists or markup. When the caller wants something looked into, call delegate_workers with the topic \
+and say that your two analysts are on it; their result is told later by itself. Never make a result up."""
+
 host = Agent(
     "host",
-    model=brain,
+    model=preferred(brain),
+    prompt=PROMPT,
+    tools=[time_in],
     role="Host",
     greeting="Hello, I am Sottovoce. Ask me to look into electric cars.",
 )
