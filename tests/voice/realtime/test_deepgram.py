@@ -400,7 +400,7 @@ def test_a_network_that_takes_nothing_ends_the_session(monkeypatch: pytest.Monke
             with pytest.raises(ProviderError, match="no answer in time"):
                 await until(session, ReplyEnded)
             await session.aclose()
-            theirs.resume_reading()
+            theirs.abort()
 
     run(main())
 
@@ -546,7 +546,7 @@ def test_a_server_that_does_not_close_is_left_in_time(monkeypatch: pytest.Monkey
             theirs = agent.agents[0].peer._connection.transport
             theirs.pause_reading()
             await session.aclose()
-            theirs.resume_reading()
+            theirs.abort()
             if left := asyncio.all_tasks() - before:
                 assert not (await asyncio.wait(left, timeout=5.0))[1]
 
