@@ -16,6 +16,7 @@ from orchestration.models.model import Delta, Message, Model, TextDelta, ToolCal
 from voice.backoff import Backoff
 from voice.cancellation import cancelled_here
 from voice.check import Check
+from voice.patience import Patience
 from voice.provider_error import Cause, ProviderError
 from voice.standby import Standby, described
 
@@ -78,10 +79,10 @@ class FallbackModel:
         turn = self._standby.turn(self._backoff)
         while True:
             which = await turn.next(rounds=False)
-            answer = _Answer()
+            answer = _Answer(Patience())
             try:
                 deltas = self._standby.providers[which].stream(messages, prompt=prompt, tools=tools)
-                async with aclosing(deltas):
+                async with aclosing(deltas), answer.patience:
                     while (delta := await self._next(deltas, answer, which)) is not None:
                         answer.take(delta)
                         yield delta
@@ -106,10 +107,9 @@ class FallbackModel:
         """What comes next; None at the end. Raises ProviderError when nothing does."""
         seconds = self._stall if answer.came else self._first
         try:
-            async with asyncio.timeout(seconds) as limit:
-                return await anext(deltas, None)
+            return await answer.patience.wait(anext(deltas, None), seconds)
         except TimeoutError:
-            if limit.expired():
+            if answer.patience.over:
                 name = self._standby.name_of(which)
                 raise ProviderError(name, Cause.TIMEOUT, f"it said nothing for {seconds:g} s") from None
             raise
@@ -131,9 +131,10 @@ class FallbackModel:
 class _Answer:
     """How far a model has come."""
 
-    __slots__ = ("begun", "came")
+    __slots__ = ("begun", "came", "patience")
 
-    def __init__(self) -> None:
+    def __init__(self, patience: Patience) -> None:
+        self.patience = patience
         self.came = False
         """Something came."""
         self.begun = False

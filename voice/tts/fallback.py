@@ -17,6 +17,7 @@ from voice.cancellation import cancelled_here
 from voice.check import Check
 from voice.leg import RATE
 from voice.making import close
+from voice.patience import Patience
 from voice.provider_error import Cause, ProviderError
 from voice.standby import Standby
 from voice.tts.synthesizer import SpeechChunk, Synthesizer, WordMark
@@ -169,33 +170,35 @@ class FallbackSynthesizer:
         name = self._standby.name_of(which)
         chunks: AsyncIterator[SpeechChunk] = self._standby.providers[which].synthesize(part.text[part.start :])
         try:
-            while True:
-                chunk = await self._next(chunks, name)
-                if chunk is None:
-                    break
-                yield part.take(chunk)
+            async with Patience() as patience:
+                while (chunk := await self._next(chunks, patience, name)) is not None:
+                    yield part.take(chunk)
             if part.broken_off():
                 what = f"it ended after {part.seconds:.1f} s" if part.bytes else "it made no audio"
                 raise ProviderError(name, Cause.ANSWER, what)
         finally:
             await close(chunks)
 
-    async def _next(self, chunks: AsyncIterator[SpeechChunk], name: str) -> SpeechChunk | None:
-        """The next chunk that has something in it; None at the end."""
+    async def _next(self, chunks: AsyncIterator[SpeechChunk], patience: Patience, name: str) -> SpeechChunk | None:
+        """The next chunk; None at the end."""
         try:
-            async with asyncio.timeout(self._stall) as limit:
-                while (chunk := await anext(chunks, None)) is not None:
-                    if chunk.pcm or chunk.marks:
-                        return chunk
-                return None
+            return await patience.wait(_some(chunks), self._stall)
         except TimeoutError:
-            if limit.expired():
+            if patience.over:
                 raise ProviderError(name, Cause.TIMEOUT, f"no audio for {self._stall:g} s") from None
             raise
         except asyncio.CancelledError:
             if cancelled_here():
                 raise
             raise ProviderError(name, Cause.ANSWER, "it was cancelled") from None
+
+
+async def _some(chunks: AsyncIterator[SpeechChunk]) -> SpeechChunk | None:
+    """The next chunk that has something in it: empty ones keep nobody waiting."""
+    async for chunk in chunks:
+        if chunk.pcm or chunk.marks:
+            return chunk
+    return None
 
 
 def _slowly(word: str) -> float:

@@ -141,6 +141,18 @@ def test_half_a_sample_does_not_turn_the_rest_into_noise() -> None:
     assert words_in(pcm) == ["here", *WORDS]
 
 
+def test_empty_chunks_are_no_audio() -> None:
+    class Empty(Voice):
+        async def synthesize(self, text: str) -> AsyncIterator[SpeechChunk]:
+            while True:
+                yield SpeechChunk(b"")
+                await asyncio.sleep(0.5)
+
+    pcm, _, waited = speak(Empty("one"), Voice("two"))
+    assert words_in(pcm) == WORDS
+    assert waited <= STALL + 0.001
+
+
 def test_three_in_a_row() -> None:
     pcm, marks, _ = speak(Voice("one", "raises", 1.0), Voice("two", "stalls", 1.0), Voice("three"))
     said = words_in(pcm)
