@@ -258,17 +258,22 @@ class Anthropic:
             key = self._key or os.environ.get(KEY)
             if not key:
                 raise ProviderError(self.name, Cause.KEY, "no key is set", fix=f"set {KEY}")
-            sdk = await asyncio.to_thread(_sdk, self.name)
-            if (client := self._clients.get(loop)) is None:  # another may have been quicker
-                client = self._clients[loop] = sdk.AsyncAnthropic(
-                    api_key=key,
-                    base_url=self.base_url,
-                    max_retries=0,
-                    timeout=sdk.Timeout(self._timeout, connect=self._connect),
-                    http_client=sdk.DefaultAsyncHttpxClient(
-                        limits=_limits(sdk.DEFAULT_CONNECTION_LIMITS), follow_redirects=False
-                    ),
-                )
+            made = await asyncio.to_thread(self._new_client, key)
+            client = self._clients.setdefault(loop, made)  # another may have been quicker
+        return client
+
+    def _new_client(self, key: str) -> AsyncAnthropic:
+        """In a thread: it reads the SDK and the certificates that it trusts from the disk."""
+        sdk = _sdk(self.name)
+        client: AsyncAnthropic = sdk.AsyncAnthropic(
+            api_key=key,
+            base_url=self.base_url,
+            max_retries=0,
+            timeout=sdk.Timeout(self._timeout, connect=self._connect),
+            http_client=sdk.DefaultAsyncHttpxClient(
+                limits=_limits(sdk.DEFAULT_CONNECTION_LIMITS), follow_redirects=False
+            ),
+        )
         return client
 
     def _failure(self, error: Exception) -> ProviderError:
