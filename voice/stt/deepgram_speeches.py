@@ -366,7 +366,7 @@ class FluxSpeeches(Speeches):
             return []
         before = speech.text
         speech.open_text, speech.open_confidences = news.text, list(news.confidences)
-        if len(speech.audio) - speech.sent >= LEAST:
+        if len(speech.audio) - speech.sent >= MOST:
             speech.late = speech.at + len(speech.audio)
         caught_up = news.end >= speech.late / SECOND - _SLACK
         if news.event == "EndOfTurn" and not caught_up:

@@ -300,11 +300,13 @@ def test_a_rate_limit_tells_how_long_it_lasts() -> None:
     assert after == SAID
 
 
-def test_nobody_there_is_an_error_only_when_somebody_speaks() -> None:
+def test_nobody_there_is_an_error_only_when_somebody_speaks(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "sottovoce.deepgram")
+
     async def main() -> ProviderError:
         stream = Deepgram(api_key="k", base_url="http://127.0.0.1:9").stream(Hints())
         reading = asyncio.ensure_future(failed(stream))
-        await asyncio.sleep(0.05)
+        await until(lambda: "an idle line is gone" in caplog.text)
         assert not reading.done()
         say(stream)
         return await reading

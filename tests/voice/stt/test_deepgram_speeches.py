@@ -25,8 +25,8 @@ from voice.stt.deepgram_speeches import (
 )
 from voice.stt.recognizer import EagerEnd, Final, Hearing, Partial, Resumed
 
-LONG = MOST * 3 // 2
-"""Bytes of a word: its number, over and over. Sent in two pieces."""
+LONG = MOST * 3
+"""Bytes of a word: its number, over and over. Sent in three pieces."""
 T = LONG / SECOND
 
 
@@ -350,7 +350,7 @@ def test_words_of_the_last_speech_at_the_beginning_of_a_segment_are_left_out() -
 
 def test_a_dead_line_is_told_from_one_with_nothing_to_say() -> None:
     speeches = NovaSpeeches()
-    begun(speeches, 1, 2)
+    begun(speeches, 1)
     speeches.end()
     assert speeches.take() == Conclude()
     assert speeches.overdue() is None, "nothing was ever said of it: send it again"
