@@ -15,11 +15,14 @@ from orchestration import Agent, ModelRouter, RoomEvent, Runtime
 from orchestration.hooks import HookContext, HookTrigger
 from orchestration.models.anthropic_prices import PRICES, price_of
 from orchestration.models.model import Delta, Message, ToolSpec, Usage
+from orchestration.simulation import simulate
 from orchestration.usage import MAX_KINDS, OTHERS, Meter, Price, Sum, Tab, charge, charge_to, charging
 from orchestration.workers import AgentWorker
 from tests.orchestration.models.double import Double, calls
 from tests.orchestration.post import Office, Talks, play, reply
 from tests.orchestration.test_routing_model import to
+from voice.clock import run
+from voice.endpointing import FixedSilence
 
 
 class Priced(Double):
@@ -146,6 +149,22 @@ def test_an_answer_that_is_superseded_is_paid_as_far_as_it_came() -> None:
         assert (usage["requests"], usage["output"], list(usage["agents"])) == (1, 0, ["host"])
 
     play(script, runtime)
+
+
+def test_what_is_made_ahead_and_dropped_is_paid_and_what_is_kept_is_paid_once() -> None:
+    runtime = open_with(agent("host", [0.4, "Too soon."], [0.4, "A lot."]))
+
+    async def main() -> None:
+        async with simulate(runtime, endpointer=FixedSilence(silence=0.6, eager=0.1)) as call:
+            await call.say("what do you")
+            await asyncio.sleep(0.15)
+            await call.caller.say("know of the sea")
+            await call.hears("A lot")
+            await asyncio.sleep(2)
+            usage = call.runtime.usage()
+            assert (usage["requests"], usage["output"], list(usage["agents"])) == (2, 1, ["host"])
+
+    run(main())
 
 
 def test_a_bad_name_is_named() -> None:
