@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import inspect
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
@@ -62,13 +62,10 @@ class Home:
         """Await it where the plugin is at home."""
         return await asyncio.get_running_loop().create_task(work, context=self._context())
 
-    async def aclose(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Close the plugin with `close`, and what it used in this loop. Doing it twice does nothing more."""
+    async def aclose(self, plugin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Close the plugin by its own `aclose`, and what it used in this loop. Doing it twice does nothing more."""
         try:
-            async with asyncio.timeout(CLOSING):
-                await self.wait(close())
-        except Exception as error:
-            log.warning("%s cannot be closed: %s", self._name, type(error).__name__)
+            await close(self.wait(plugin()), self._name)
         finally:
             if session := self._sessions.pop(asyncio.get_running_loop(), None):
                 await session.close()
@@ -138,13 +135,20 @@ def function(name: str, description: str, schema: Mapping[str, Any]) -> RawFunct
 
 async def stop(stream: Closeable, name: str) -> None:
     """End a plugin's stream, and its request with it; nothing of it is left running."""
-    try:
-        async with asyncio.timeout(CLOSING):
-            await stream.aclose()
-    except Exception as error:
-        log.warning("%s cannot be stopped: %s", name, type(error).__name__)
+    await close(stream.aclose(), name)
     with suppress(Exception):  # its error, if nobody has asked for it: asyncio would show it, and what is in it, later
         await stream.__anext__()
+
+
+async def close(work: Awaitable[None], name: str) -> None:
+    """End something of a plugin's by awaiting `work`, in time. That it had failed before is no news."""
+    try:
+        async with asyncio.timeout(CLOSING):
+            await work
+    except TimeoutError:
+        log.warning("%s does not stop when it is told to", name)
+    except Exception as error:
+        log.debug("%s stops with %s", name, type(error).__name__)
 
 
 def check(name: str, what: str) -> Check:
@@ -163,6 +167,8 @@ def failure(name: str, error: BaseException) -> ProviderError:
     from aiohttp import ClientError, ClientResponseError
     from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     kind = type(error).__name__
     if isinstance(error, ProviderError):
         return error

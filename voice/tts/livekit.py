@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from voice import livekit
 from voice.check import Check
-from voice.leg import RATE
+from voice.livekit_sound import Sound
 from voice.tts.booth import short_enough
 from voice.tts.synthesizer import SpeechChunk, WordMark
 from voice.tts.words import Words
@@ -16,8 +16,6 @@ from voice.tts.words import Words
 if TYPE_CHECKING:
     from livekit import rtc
     from livekit.agents import tts as plugins
-
-    from voice.audio import Resampler
 
 WHAT = "LiveKit's TTS plugins"
 
@@ -63,7 +61,7 @@ class LiveKitTTS:
         words = Words(text)
         if not len(words):
             return
-        aligner, sound = _Aligner(text, words), _Sound()
+        aligner, sound = _Aligner(text, words), Sound()
         stream: plugins.ChunkedStream | None = None
         try:
             stream = self._home.call(self._tts.synthesize, text, conn_options=livekit.at_once(self._timeout))
@@ -81,24 +79,6 @@ class LiveKitTTS:
         async with asyncio.timeout(self._timeout):
             made = await anext(stream, None)
         return made.frame if made is not None else None
-
-
-class _Sound:
-    """One text's audio, as it comes, at 16 kHz."""
-
-    def __init__(self) -> None:
-        self._resampler: Resampler | None = None
-
-    def take(self, frame: rtc.AudioFrame) -> bytes:
-        from voice.audio import Resampler
-
-        if self._resampler is None:
-            self._resampler = Resampler(frame.sample_rate, RATE)
-        samples = memoryview(frame.data).cast("B").cast("h")[: frame.samples_per_channel * frame.num_channels]
-        return self._resampler.process(samples[:: frame.num_channels].tobytes())  # of several channels the first
-
-    def rest(self) -> bytes:
-        return self._resampler.flush() if self._resampler is not None else b""
 
 
 class _Aligner:

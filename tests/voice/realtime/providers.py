@@ -26,6 +26,7 @@ from voice import clock
 from voice.leg import FRAME_SECONDS
 from voice.provider_error import ProviderError
 from voice.realtime.deepgram import DeepgramAgent
+from voice.realtime.livekit import LiveKitRealtime
 from voice.realtime.session import Instructions, RealtimeModel, SessionEvent
 
 T = TypeVar("T")
@@ -163,6 +164,29 @@ async def in_process(**options: Any) -> AsyncIterator[Stage]:
     yield Stage(model, hidden, lambda: None, lose, pace=FRAME_SECONDS)
 
 
+@asynccontextmanager
+async def livekit(**options: Any) -> AsyncIterator[Stage]:
+    """A plugin of LiveKit's; nothing of it is left when it is closed."""
+    check = LiveKitRealtime.check()
+    if not check.usable:
+        pytest.skip(f"{check.detail}: {check.fix}")
+    from livekit.agents import APIConnectionError
+
+    from tests.voice.livekit_plugins import left
+    from tests.voice.livekit_talker import Talker
+
+    talker = Talker(**options)
+
+    async def lose() -> None:
+        talker.talks[-1].lose(APIConnectionError("it is gone"))
+
+    model = LiveKitRealtime(talker)
+    yield Stage(model, hidden, partial(setattr, talker, "in_step", True), lose, pace=FRAME_SECONDS)
+    await model.aclose()
+    assert await left() == []
+    assert all(talk.closed for talk in talker.talks)
+
+
 ENTRIES: list[Entry] = [
     Entry("the double", in_process, clock.run),
     Entry("deepgram-agent", deepgram_agent, sockets.run),
@@ -176,6 +200,9 @@ ENTRIES: list[Entry] = [
         partial(deepgram_agent, done_after_cut=False, refusals=("Warning",)),
         sockets.run,
     ),
+    Entry("livekit", livekit, clock.run),
+    Entry("livekit that can be given a line", partial(livekit, says=True, auto=True), clock.run),
+    Entry("livekit whose transcripts are late", partial(livekit, late=0.2, rate=48_000), clock.run),
     Entry("deepgram-agent, the real service", deepgram_service, partial(sockets.run, seconds=60.0)),
 ]
 
