@@ -200,9 +200,9 @@ class RealtimeChannel(LegExchange):
         voicing = self._voicings.pop(utterance.id, None)
         if voicing is not None:
             self._replies.close(voicing, cut=True)  # its work may never have been begun
-        if (voicing is None or not voicing.has_read) and utterance.reply_to is None:
-            if not isinstance(utterance.source, str):
-                self._replies.pass_over()
+        unread = voicing is None or not voicing.has_read
+        if unread and utterance.reply_to is None and not isinstance(utterance.source, str):
+            self._replies.pass_over()
         if voicing is not None and voicing.takes and not utterance.complete and utterance.cut_by is not None:
             for take in voicing.takes:
                 self._link.cut(take, voicing.heard_of(take))

@@ -1,7 +1,7 @@
 """Reckoning: which words of an utterance were heard when a model makes its sound, and says nothing of their times.
 
-The words of a stretch share its sound in proportion to their length. While it is still being made, a usual pace is
-taken instead: words may come long before their sound, or after it.
+The words of a stretch share its sound in proportion to their length. While it is still being made, or when it was cut
+short, the pace of what the same voice said before is taken instead: words may come long before their sound, or after.
 """
 
 from __future__ import annotations
@@ -12,15 +12,34 @@ from dataclasses import dataclass, field
 from voice.leg import RATE
 from voice.marks import Marks
 
-PACE = 14.0
-"""Characters a second, blanks and all: 150 words a minute, as agents speak."""
+PACE = 12.0
+"""Characters a second, blanks and all, until it is known better: 130 words a minute. Most voices are faster: rather a
+word twice than not at all."""
 _TOKEN = re.compile(r"\S+")
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast a voice speaks, by what it has said."""
+
+    _chars: float = 10 * PACE
+    _seconds: float = 10.0
+
+    def note(self, chars: int, samples: int) -> None:
+        """It said so much in so many samples."""
+        self._chars += chars
+        self._seconds += samples / RATE
+
+    def samples(self, chars: int) -> int:
+        """How long it takes for so much."""
+        return round(chars * self._seconds / self._chars * RATE)
 
 
 @dataclass(slots=True)
 class Stretch:
     """A stretch of sound: where in the text its words stand, and from which sample to which it goes (None: unknown)."""
 
+    pace: Pace
     words: list[tuple[int, int]] = field(default_factory=list)
     """From which character of the text to which each word goes."""
     begin: int | None = None
@@ -28,18 +47,22 @@ class Stretch:
     short: bool = False
     """Its sound ends before its words do."""
 
+    @property
+    def chars(self) -> int:
+        """How much it says, with a blank after each word."""
+        return sum(last - first + 1 for first, last in self.words)
+
     def ends(self) -> list[tuple[int, int, int]]:
         """(first sample, last sample, characters of the text) of each word."""
         if self.begin is None or not self.words:
             return []
-        lengths = [last - first + 1 for first, last in self.words]
-        total = sum(lengths)
+        total = self.chars
         there = 0 if self.end is None else self.end - self.begin
-        samples = there if self.end is not None and not self.short else max(there, round(total / PACE * RATE))
+        samples = there if self.end is not None and not self.short else max(there, self.pace.samples(total))
         places, done = [], 0
-        for (_, last), length in zip(self.words, lengths, strict=True):
+        for first, last in self.words:
             start = self.begin + samples * done // total
-            done += length
+            done += last - first + 1
             places.append((start, self.begin + samples * done // total, last))
         return places
 
@@ -68,6 +91,8 @@ class Reckoning(Marks):
     def close(self, stretch: Stretch, sample: int, *, short: bool = False) -> None:
         """Its sound ends at `sample`; `short`: before its words do, most likely."""
         stretch.end, stretch.short = sample, short
+        if stretch.begin is not None and not short:
+            stretch.pace.note(stretch.chars, sample - stretch.begin)
         self._reckon()
 
     def _reckon(self) -> None:

@@ -317,7 +317,7 @@ def test_a_refused_line_is_offered_again_and_then_left_to_who_wanted_it() -> Non
         assert line.complete
         assert len(room.model.session.refused) == 2
         room.model.session.listening = True
-        line = await room.channel.say("the trains are here")  # type: ignore[assignment]
+        line = await room.channel.say("the trains are here")
         assert (line.interrupted_by, line.heard_chars, line.started) == ("refused", 0, None)
         assert room.channel.floor.open
 
