@@ -26,6 +26,7 @@ from voice.making import close
 from voice.provider_error import Cause, ProviderError
 from voice.realtime.callers import Callers
 from voice.realtime.link import Link
+from voice.realtime.reckoning import Pace
 from voice.realtime.replies import NOBODY, Replies
 from voice.realtime.session import CallerSaid, FunctionCalled, Injection, Instructions, RealtimeModel
 from voice.realtime.take import Take
@@ -102,6 +103,7 @@ class RealtimeChannel(LegExchange):
         self._ear_times = ear_times or EarTimes()
         self._how = {how for how in Injection if how.value in model.capabilities.injection}
         self._voicings: dict[str, Voicing] = {}
+        self._pace_of_voice = Pace()
         self.unasked: Callable[[], bool] = self._say_unasked
         self._link: Link
         self._replies: Replies
@@ -191,7 +193,7 @@ class RealtimeChannel(LegExchange):
 
     def _maker(self) -> Make:
         def make(utterance: SpokenUtterance, made: Callable[[int], None]) -> Voicing:
-            voicing = self._voicings[utterance.id] = Voicing(utterance, made, self._replies, self)
+            voicing = self._voicings[utterance.id] = Voicing(utterance, made, self._replies, self, self._pace_of_voice)
             return voicing
 
         return make

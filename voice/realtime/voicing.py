@@ -14,7 +14,7 @@ from typing import Protocol
 from voice.leg import FRAME_SAMPLES
 from voice.making import MAX_PIECES, PAUSED, STALLED, SynthesisError, TextError, close
 from voice.provider_error import ProviderError
-from voice.realtime.reckoning import Reckoning, Stretch
+from voice.realtime.reckoning import Pace, Reckoning, Stretch
 from voice.realtime.replies import VOICE, Replies, Voice
 from voice.realtime.take import Take
 from voice.utterance import SpokenUtterance
@@ -50,7 +50,9 @@ class Lines(Protocol):
 class Voicing(Voice):
     """The work on one utterance. `made(samples)` is called for sound that can be played."""
 
-    def __init__(self, utterance: SpokenUtterance, made: Callable[[int], None], replies: Replies, lines: Lines) -> None:
+    def __init__(
+        self, utterance: SpokenUtterance, made: Callable[[int], None], replies: Replies, lines: Lines, pace: Pace
+    ) -> None:
         self.utterance = utterance
         self.turn = utterance.reply_to.id if utterance.reply_to else None
         self.demand = asyncio.Event()
@@ -59,6 +61,7 @@ class Voicing(Voice):
         self._made = made
         self._replies = replies
         self._lines = lines
+        self._pace = pace
         self._marks = Reckoning()
         utterance.playout.marks = self._marks
         self._items: asyncio.Queue[Take | tuple[int, str] | Exception | None] = asyncio.Queue(MAX_PIECES)
@@ -72,7 +75,7 @@ class Voicing(Voice):
 
     def take_up(self, take: Take) -> None:
         """The sound of this take is the utterance's next."""
-        self._stretches[take] = Stretch()
+        self._stretches[take] = Stretch(self._pace)
         self.takes.append(take)
         self._items.put_nowait(take)
 
@@ -180,7 +183,7 @@ class Voicing(Voice):
         for tried in range(1, TRIES + 1):
             take = await self._lines.speak(text, self.utterance)
             if take is not None:
-                self._stretches[take] = Stretch()
+                self._stretches[take] = Stretch(self._pace)
                 self.takes.append(take)
                 self._begins[take] = start
                 self._marks.read(self._stretches[take], text, start)
