@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, ClassVar
 
 from pipecat.frames.frames import (
     ErrorFrame,
@@ -30,7 +30,7 @@ from tests.voice import doubles
 from voice.clock import now
 from voice.leg import FRAME_BYTES, RATE
 from voice.tts.flite import Flite
-from voice.tts.synthesizer import Synthesizer
+from voice.tts.synthesizer import SpeechChunk, Synthesizer
 
 
 class WordsHeard:
@@ -108,8 +108,21 @@ class Segmented(SegmentedSTTService):
             yield TranscriptionFrame(" ".join(words), "", "")
 
 
+class Remembering(Flite):
+    """Makes a text once a run; it takes a pass of the loop a chunk."""
+
+    made: ClassVar[dict[str, list[SpeechChunk]]] = {}
+
+    async def synthesize(self, text: str) -> AsyncGenerator[SpeechChunk]:
+        if text not in self.made:
+            self.made[text] = [chunk async for chunk in super().synthesize(text)]
+        for chunk in self.made[text]:
+            await asyncio.sleep(0)
+            yield chunk
+
+
 class Spoken(TTSService):
-    """Speaks by a synthesizer of ours at `rate`, a chunk at a time. `words`: it tells their times.
+    """Speaks by a synthesizer of ours at `rate`, in pieces of so many bytes. `words`: it tells their times.
 
     `refuses` texts that contain that. `made` counts the chunks, `stopped` says that nothing of it is left.
     """
@@ -117,7 +130,13 @@ class Spoken(TTSService):
     made = 0
 
     def __init__(
-        self, synthesizer: Synthesizer | None = None, *, rate: int = RATE, words: bool = True, refuses: str = ""
+        self,
+        synthesizer: Synthesizer | None = None,
+        *,
+        rate: int = RATE,
+        piece: int = 0,
+        words: bool = True,
+        refuses: str = "",
     ) -> None:
         super().__init__(
             push_start_frame=True,
@@ -126,8 +145,8 @@ class Spoken(TTSService):
             sample_rate=rate,
             settings=TTSSettings(model=None, voice=None, language=None),
         )
-        self.synthesizer = synthesizer or Flite()
-        self.words, self.refuses = words, refuses
+        self.synthesizer = synthesizer or Remembering()
+        self.piece, self.words, self.refuses = piece, words, refuses
         self.texts: list[str] = []
         self.stopped = self.broken_off = False
         self.stopped_at = 0.0
@@ -140,7 +159,7 @@ class Spoken(TTSService):
             error = ConnectionError("wss://example.com?token=abc123")
             yield ErrorFrame("it said token=abc123", exception=error, category=ErrorCategory.CONNECTIVITY)
             return
-        resampler = Resampler(RATE, self.sample_rate)
+        resampler, pcm = Resampler(RATE, self.sample_rate), b""
         try:
             async with aclosing(self.synthesizer.synthesize(text)) as chunks:  # type: ignore[type-var]
                 async for chunk in chunks:
@@ -148,8 +167,11 @@ class Spoken(TTSService):
                         times = [(text[mark.start : mark.end], mark.at) for mark in chunk.marks]
                         await self.add_word_timestamps(times, context_id)
                     Spoken.made += 1
-                    yield TTSAudioRawFrame(resampler.process(chunk.pcm), self.sample_rate, 1, context_id=context_id)
-            yield TTSAudioRawFrame(resampler.flush(), self.sample_rate, 1, context_id=context_id)
+                    pcm += resampler.process(chunk.pcm)
+                    if len(pcm) >= self.piece:
+                        yield TTSAudioRawFrame(pcm, self.sample_rate, 1, context_id=context_id)
+                        pcm = b""
+            yield TTSAudioRawFrame(pcm + resampler.flush(), self.sample_rate, 1, context_id=context_id)
         except (GeneratorExit, asyncio.CancelledError):
             self.broken_off, self.stopped_at = True, now()
             raise
