@@ -3,7 +3,8 @@
 The definition is that of Whisper (Radford et al. 2022, 2.2) with the normalisation of its Hugging Face extractor: zero
 mean and unit variance over the window; windows of 25 ms (periodic Hann) every 10 ms, centred, mirrored at the ends; a
 mel scale as in Slaney's Auditory Toolbox (1998), each band of equal area; logarithms no more than 8 decades below the
-loudest. Computed in single precision, 5 ms of one core.
+loudest. In double precision after the normalisation, as there: Smart Turn calculates in 8-bit numbers, and where it is
+undecided it was seen to answer 0.4 apart for inputs 1e-7 apart. 3 ms of one core.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def features(pcm: bytes) -> np.ndarray:
 
 @functools.cache
 def _hann() -> np.ndarray:
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
+    hann: np.ndarray = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
+    return hann
 
 
 @functools.cache
@@ -65,7 +67,7 @@ def _filters() -> np.ndarray:
     low, middle, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]
     rising, falling = (frequencies - low) / (middle - low), (high - frequencies) / (high - middle)
     filters = np.clip(np.minimum(rising, falling), 0.0, None) * 2 / (high - low)
-    return np.ascontiguousarray(filters, np.float32)
+    return np.ascontiguousarray(filters)
 
 
 def _mel(hertz: float) -> float:
