@@ -104,7 +104,7 @@ class _Stream:
         self._provider, self._standby = provider, provider.standby
         self._hints = hints
         self._loop = asyncio.get_running_loop()
-        self._results: asyncio.Queue[Hearing | ProviderError] = asyncio.Queue()
+        self._results: asyncio.Queue[Hearing | ProviderError | None] = asyncio.Queue()
         self._speeches: deque[_Speech] = deque()
         """What has no final transcript yet, oldest first; the last may still go on."""
         self._inner: RecognizerStream | None = None
@@ -116,7 +116,7 @@ class _Stream:
         """The present speech's way through the providers, once one has failed it."""
         self._late = Alarm(self._miss)
         self._again = Alarm(self._retry)
-        self._closed = False
+        self._begun = self._closed = False
         self._switch(self._standby.choose(self._loop.time()))
 
     @property
@@ -133,6 +133,12 @@ class _Stream:
     # -- what a recogniser does
 
     def begin(self) -> None:
+        """Raises RuntimeError while a speech goes on."""
+        if self._closed:
+            return
+        if self._speeches and self._speeches[-1].ended_at is None:
+            raise RuntimeError("begin() was called twice; call end() before it")
+        self._begun = True
         if not self._speeches:
             self._turn = None
             better = self._standby.choose(self._loop.time(), before=self._which)
@@ -146,6 +152,12 @@ class _Stream:
             self._follow()
 
     def push(self, pcm: bytes) -> None:
+        """Raises RuntimeError outside a speech, ValueError for half a sample."""
+        if self._closed:
+            return
+        self._check_begun("push")
+        if len(pcm) % 2:
+            raise ValueError(f"{len(pcm)} bytes are no whole samples of 16 bits")
         speech = self._speeches[-1] if self._speeches else None
         if speech is None or speech.ended_at is not None:
             return  # it has ended the speech by itself, and that is on its way to whoever pushes
@@ -157,6 +169,11 @@ class _Stream:
             self._do(self._inner.push, pcm)
 
     def end(self) -> None:
+        """Raises RuntimeError outside a speech."""
+        if self._closed:
+            return
+        self._check_begun("end")
+        self._begun = False
         if not self._speeches or self._speeches[-1].ended_at is not None:
             return
         self._speeches[-1].ended_at = self._loop.time()
@@ -165,6 +182,8 @@ class _Stream:
             self._do(self._inner.end)
 
     def expect(self, hints: Hints) -> None:
+        if self._closed:
+            return
         self._hints = hints
         if self._inner is not None:
             self._do(self._inner.expect, hints)
@@ -173,16 +192,18 @@ class _Stream:
         return self._iterate()
 
     async def _iterate(self) -> AsyncIterator[Hearing]:
-        while True:
+        while not self._closed:
             result = await self._results.get()
             if isinstance(result, ProviderError):
                 raise result
-            yield result
+            if result is not None and not self._closed:
+                yield result
 
     async def aclose(self) -> None:
         """One that was asked for a final transcript and gave none until now has failed; the next stream has another."""
         if not self._closed:
             self._closed = True
+            self._results.put_nowait(None)  # whoever waits for more is not to wait any longer
             self._late.set(None)
             self._again.set(None)
             if self._which is not None:
@@ -195,6 +216,10 @@ class _Stream:
             self._leave()
         if self._closing:
             await asyncio.wait(self._closing)
+
+    def _check_begun(self, call: str) -> None:
+        if not self._begun:
+            raise RuntimeError(f"{call}() was called before begin()")
 
     # -- which provider
 

@@ -20,6 +20,7 @@ from voice.making import close
 from voice.patience import Patience
 from voice.provider_error import Cause, ProviderError
 from voice.standby import Standby
+from voice.tts.booth import short_enough
 from voice.tts.synthesizer import SpeechChunk, Synthesizer, WordMark
 
 STALL = 2.0
@@ -136,8 +137,12 @@ class FallbackSynthesizer:
         """It works as far as those it is made of do."""
         return Check("fallback", True, "falls from one synthesizer to the next")
 
-    async def synthesize(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
-        """Speak it by the first that can. Raises ProviderError naming all when none can."""
+    def synthesize(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak it by the first that can. Raises ValueError for too long a text; what is returned raises ProviderError,
+        naming all, when none can."""
+        return self._synthesize(short_enough(text))
+
+    async def _synthesize(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
         turn = self._standby.turn(self._backoff)
         part, fallen = _Part(0, 0, text), False
         while True:
@@ -174,8 +179,9 @@ class FallbackSynthesizer:
                 while (chunk := await self._next(chunks, patience, name)) is not None:
                     yield part.take(chunk)
             if part.broken_off():
-                what = f"it ended after {part.seconds:.1f} s" if part.bytes else "it made no audio"
-                raise ProviderError(name, Cause.ANSWER, what)
+                if not part.bytes:  # it may be the text, in a script that it cannot read: no other room is to suffer
+                    raise ProviderError(name, Cause.REQUEST, "it made no audio of the text")
+                raise ProviderError(name, Cause.ANSWER, f"it ended after {part.seconds:.1f} s")
         finally:
             await close(chunks)
 

@@ -11,11 +11,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from orchestration.models.anthropic import Anthropic
+from orchestration.models.fallback import FallbackModel
 from orchestration.models.livekit import LiveKitLLM
 from orchestration.models.model import Model, ToolCall
 from orchestration.models.prepared import Prepared
 from orchestration.models.scripted import Intent, Scripted
 from tests.fakes.anthropic import Answer, FakeAnthropic, Use
+from tests.orchestration.models.double import Double
+from voice.provider_error import Cause, ProviderError
 
 REAL_ANTHROPIC = "SOTTOVOCE_TEST_ANTHROPIC_API_KEY"
 
@@ -94,9 +97,16 @@ async def livekit(answers: Sequence[Parts]) -> AsyncIterator[Model]:
     assert await livekit_plugins.left() == []
 
 
+@asynccontextmanager
+async def fallback(answers: Sequence[Parts]) -> AsyncIterator[Model]:
+    """One that answers for one that is down."""
+    yield FallbackModel([Double([[ProviderError("down", Cause.NETWORK)]]), Prepared([list(a) for a in answers])])
+
+
 ENTRIES = [
     Entry("prepared", prepared),
     Entry("scripted", scripted, obeys=False),
+    Entry("fallback", fallback),
     *([Entry("livekit", livekit)] if LiveKitLLM.check().usable else []),
     Entry("anthropic", anthropic, meters=True),
     Entry("anthropic, the real one", real_anthropic, obeys=False, real=True, meters=True, key=REAL_ANTHROPIC),

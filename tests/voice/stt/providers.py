@@ -24,12 +24,14 @@ from tests.voice import doubles
 from tests.voice.spoken import said
 from voice import clock
 from voice.pipecat import load as load_pipecat
+from voice.provider_error import Cause, ProviderError
 from voice.stt.deepgram import Deepgram
 from voice.stt.deepgram_flux import DeepgramFlux
+from voice.stt.fallback import FallbackRecognizer
 from voice.stt.livekit import LiveKitSTT
 from voice.stt.pipecat import PipecatSTT
 from voice.stt.pocketsphinx import Pocketsphinx
-from voice.stt.recognizer import SpeechRecognizer
+from voice.stt.recognizer import Hints, SpeechRecognizer
 from voice.stt.sphinx import native
 
 T = TypeVar("T")
@@ -139,6 +141,25 @@ async def deepgram_flux() -> AsyncIterator[SpeechRecognizer]:
         yield provider
 
 
+class Down(doubles.Recognizer):
+    """Cannot be reached."""
+
+    fits_grammar = False
+
+    def stream(self, hints: Hints) -> doubles.RecognizerStream:
+        raise ProviderError("down", Cause.NETWORK)
+
+
+@asynccontextmanager
+async def fallback() -> AsyncIterator[SpeechRecognizer]:
+    """Nova, on the fake, for another one that is down."""
+    async with deepgram() as nova:
+        provider = FallbackRecognizer([Down(), nova])
+        await provider.prepare()
+        yield provider
+        await provider.aclose()
+
+
 DEEPGRAM_KEY = "SOTTOVOCE_TEST_DEEPGRAM_API_KEY"
 
 
@@ -163,6 +184,7 @@ ENTRIES: list[Entry] = [
         marks=(pytest.mark.speech,),
     ),
     Entry("deepgram", deepgram, sockets.run, hidden),
+    Entry("fallback", fallback, sockets.run, hidden),
     Entry("deepgram-flux", deepgram_flux, sockets.run, hidden),
     Entry("deepgram, real", functools.partial(real_deepgram, Deepgram), sockets.run, said, marks=_WITH_DEEPGRAM_KEY),
     Entry(

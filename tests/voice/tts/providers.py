@@ -7,7 +7,7 @@ To add one, write an async context manager that yields `Opened` (with its fake s
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,9 +22,11 @@ from voice import clock
 from voice import deepgram as deepgram_sdk
 from voice.check import Check
 from voice.pipecat import load as load_pipecat
+from voice.provider_error import Cause, ProviderError
 from voice.tts import booth
 from voice.tts.deepgram import Deepgram
 from voice.tts.espeak import Espeak
+from voice.tts.fallback import FallbackSynthesizer
 from voice.tts.flite import Flite
 from voice.tts.livekit import LiveKitTTS
 from voice.tts.pipecat import PipecatTTS
@@ -99,7 +101,7 @@ def embedded(make: Callable[[], Synthesizer]) -> Callable[[], AbstractAsyncConte
 
 
 def pipecat(**options: Any) -> Callable[[], AbstractAsyncContextManager[Opened]]:
-    """Opens a service of Pipecat's that speaks by Flite, and can be interrupted at each of its chunks."""
+    """Opens a service of Pipecat's that speaks by Flite, in frames of 0.3 s: each of them costs it some time."""
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Opened]:
@@ -179,13 +181,24 @@ def livekit_and_flite() -> Check:
     return check if not check.usable else Flite.check()
 
 
+class Down(Espeak):
+    """A voice that cannot be had."""
+
+    async def prepare(self) -> None: ...
+
+    async def synthesize(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
+        raise ProviderError("down", Cause.NETWORK)
+        yield SpeechChunk(b"")
+
+
 ENTRIES = (
     Entry("flite", Flite.check, embedded(Flite), marks=True),
     Entry("flite at 8 kHz", Flite.check, embedded(lambda: Flite("kal")), marks=True),
+    Entry("fallback", Flite.check, embedded(lambda: FallbackSynthesizer([Down(), Flite()])), marks=True, paid=True),
     Entry("espeak", Espeak.check, embedded(Espeak), marks=True),
     Entry("deepgram", fakeable, deepgram, sockets.run),
     Entry("deepgram itself", keyed, real_deepgram, sockets.run, paid=True),
-    Entry("pipecat", pipecat_and_flite, pipecat(), marks=True),
+    Entry("pipecat", pipecat_and_flite, pipecat(piece=9600), marks=True),
     Entry("livekit", livekit_and_flite, livekit(), marks=True),
     Entry("livekit in stereo at 24 kHz", livekit_and_flite, livekit(rate=24_000, channels=2, marks=False), paid=True),
 )

@@ -198,6 +198,21 @@ def test_what_a_failing_one_costs_is_learnt_once() -> None:
     clock.run(main())
 
 
+def test_a_text_that_cannot_be_spoken_is_no_other_texts_trouble() -> None:
+    one = Voice("one", "ends", marks=False)
+
+    async def main() -> None:
+        provider = FallbackSynthesizer([one], failures=2)
+        for _ in range(10):
+            with pytest.raises(ProviderError, match="it made no audio") as error:
+                await anext(provider.synthesize("hello"))
+            assert not error.value.transient
+        one.how = ""
+        assert (await anext(provider.synthesize("hello"))).pcm
+
+    clock.run(main())
+
+
 def test_who_is_cut_stops_its_work_and_says_nothing_against_it() -> None:
     one = Voice("one", delay=1.0)
 
