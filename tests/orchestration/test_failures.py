@@ -136,7 +136,8 @@ class Call:
         leg = self.legs[who]
         await leg.say(text, 0.0)
         since = clock.now()
-        await leg.play(quiet(seconds))
+        await leg.play(quiet(2.0))
+        await asyncio.sleep(seconds - 2.0)
         heard = [(at, word) for at, word in leg.heard() if at >= since]
         assert not heard or heard[0][0] <= since + SOON
         return " ".join(word for _, word in heard)
