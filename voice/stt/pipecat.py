@@ -209,9 +209,9 @@ class PipecatStream:
                 self._understand(frame.text, interim=True)
             case frames.TranscriptionFrame():
                 self._understand(frame.text, finalized=frame.finalized)
-            case frames.EagerTranscriptionFrame():
+            case frames.EagerTranscriptionFrame() if self._speeches:
                 self._heard.put_nowait(EagerEnd(frame.text.strip()))
-            case frames.EagerEndOfTurnCancelFrame():
+            case frames.EagerEndOfTurnCancelFrame() if self._speeches:
                 self._heard.put_nowait(Resumed())
             case frames.StartFrame():
                 self._started = True

@@ -68,8 +68,7 @@ class PipecatTTS:
 
     async def aclose(self) -> None:
         """Stop and disconnect all services of this event loop; a further text makes a new one."""
-        for speaker in list(self._here()):
-            await speaker.aclose()
+        await asyncio.gather(*(speaker.aclose() for speaker in self._here()))
 
     async def _speak(self, text: str) -> AsyncGenerator[SpeechChunk]:
         if not len(Words(text)):
