@@ -47,6 +47,8 @@ class Reply:
         """It calls no more."""
         self.over = False
         """Nothing more of what it says is told."""
+        self.cut = False
+        """It was ended before it was all told."""
         self._generation = generation
         self._tell = tell
         self._begun = False
@@ -78,19 +80,24 @@ class Reply:
     def end(self, *, cut: bool) -> None:
         """It is over, or (`cut`) nobody wants the rest. Ending it twice does nothing."""
         if not self.over:
-            self.over = True
+            self.over, self.cut = True, cut
             if self._begun:
                 self._tell(ReplyEnded(cut))
 
     def heard(self, text: str) -> tuple[Said, int, str] | None:
         """The message in which `text`, all that was heard, ends: how many milliseconds of its sound that were, if words
-        share it in proportion to their length, and its words. None: all of it was heard, or there was nothing."""
+        share it in proportion to their length, and its words. None: all of it was heard, or there was nothing.
+
+        Of one that was cut the model may have made more than we were told: then all of that is not the whole."""
         count = len("".join(text.split()))
         for said in self.said:
             if count < said.size:
                 share = count / said.size
                 return said, round(1000 * share * said.samples / RATE), _beginning(said.text, count)
             count -= said.size
+        if self.cut and self.said:
+            last = self.said[-1]
+            return last, round(1000 * last.samples / RATE), last.text.rstrip()
         return None
 
     async def _words(self, said: Said, message: plugins.MessageGeneration) -> None:

@@ -22,7 +22,7 @@ from voice.provider_error import Cause, ProviderError
 from voice.realtime.channel import RealtimeChannel
 from voice.realtime.livekit import LiveKitRealtime
 from voice.realtime.livekit_reply import Reply
-from voice.realtime.livekit_session import BEGUN, OWED, WORDS, LiveKitSession
+from voice.realtime.livekit_session import BEGUN, MAX_UNREAD, OWED, WORDS, LiveKitSession
 from voice.realtime.session import (
     CallerSaid,
     Function,
@@ -215,6 +215,7 @@ def test_we_can_cut_it_at_once() -> None:
         assert scene.kinds(ReplyAudio)
         scene.session.cut("you")
         assert scene.talk.interrupted == 1
+        assert scene.talk.told == [("truncate", ("r1-m", 40, "you"))], "the model has made more"
         await asyncio.sleep(0)
         assert scene.told[-1][1] == ReplyEnded(cut=True)
         await scene.say("hello", 1.0)
@@ -434,6 +435,56 @@ class TestFailures:
             assert scene.error is not None
 
         play(scene)
+
+    def test_one_that_cannot_be_stopped_or_told_is_borne_with(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def scene(scene: Scene) -> None:
+            def refuse(**_: Any) -> None:
+                raise RuntimeError("token-123")
+
+            scene.talk.model.in_step = True
+            await scene.say("one two three", 0.32)
+            scene.talk.truncate = refuse  # type: ignore[method-assign]
+            interrupt, scene.talk.interrupt = scene.talk.interrupt, refuse  # type: ignore[method-assign]
+            scene.session.cut("you")
+            assert scene.told[-1][1] != ReplyEnded(cut=True)
+            await asyncio.sleep(0)
+            assert scene.told[-1][1] == ReplyEnded(cut=True)
+            assert "cannot be interrupted: RuntimeError" in caplog.text
+            assert "cannot be told what was heard: RuntimeError" in caplog.text
+            scene.talk.interrupt = interrupt  # type: ignore[method-assign]
+
+        play(scene)
+
+    def test_nothing_comes_of_what_is_done_after_the_end(self) -> None:
+        async def scene(scene: Scene) -> None:
+            scene.talk.lose(APIConnectionError())
+            pushed = scene.talk.pushed
+            scene.session.inject("it is ready", Injection.NOW)
+            scene.session.instruct(Instructions("he said"))
+            scene.session.push(bytes(640))
+            scene.session.cut("you")
+            scene.talk.lose(APIStatusError("again", status_code=401))
+            await asyncio.sleep(1)
+            assert scene.told == []
+            assert scene.error is not None
+            assert scene.error.cause is Cause.NETWORK
+            assert (scene.talk.told, scene.talk.pushed) == ([], pushed)
+
+        play(scene)
+
+    def test_a_session_that_nobody_reads_is_lost(self) -> None:
+        async def main() -> None:
+            talker = Talker()
+            session = await LiveKitRealtime(talker).open(ECHO)
+            for _ in range(MAX_UNREAD + 1):
+                talker.talks[0].emit("input_speech_started", llm.InputSpeechStartedEvent())
+            with pytest.raises(ProviderError, match="nobody reads what it says"):
+                async for _ in session:
+                    pass
+            await session.aclose()
+            assert await left() == []
+
+        run(main())
 
     def test_one_that_cannot_be_opened(self) -> None:
         class Dead(Talker):
