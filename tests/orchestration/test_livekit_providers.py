@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("livekit.agents", reason="pip install 'sottovoce[livekit]'")
 
-from livekit.agents import APIConnectionError
+from livekit.agents import APIConnectionError, APIStatusError
 
 from orchestration import Agent, Runtime, Swarm
-from orchestration.models import LiveKitLLM, Role
+from orchestration.models import FallbackModel, LiveKitLLM, Role
 from tests.orchestration.models.double import Double, Part, calls
 from tests.scenarios.phone import Phone
 from tests.voice.doubles import Synthesizer, Vad
@@ -20,8 +20,11 @@ from tests.voice.livekit_plugins import Ear, Mind, Voice, left
 from voice.cascade import CascadeChannel
 from voice.channel import APOLOGY
 from voice.clock import run
+from voice.endpointing import AsRecognized
 from voice.events import SpeakingEnded, SpeechStarted, TurnEnded
+from voice.stt.fallback import FallbackRecognizer
 from voice.stt.livekit import LiveKitSTT
+from voice.tts.fallback import FallbackSynthesizer
 from voice.tts.livekit import LiveKitTTS
 
 LONG = "one two three four five six seven eight nine ten eleven twelve and so it goes on and on."
@@ -42,20 +45,26 @@ class Call:
 
 
 def call(
-    script: Callable[[Call], Awaitable[None]], *replies: list[Part], tools: Any = (), ear: Ear | None = None
+    script: Callable[[Call], Awaitable[None]],
+    *replies: list[Part],
+    tools: Any = (),
+    ear: Ear | None = None,
+    endpoints: bool = False,
 ) -> None:
     """Play a call; afterwards nothing of the plugins' is left."""
 
     async def main() -> None:
         ears, voice, mind = ear or Ear(silence=0.3), Voice(Synthesizer()), Mind(Double(replies))
-        stt, tts, model = LiveKitSTT(ears), LiveKitTTS(voice), LiveKitLLM(mind)
+        stt, tts, model = LiveKitSTT(ears, endpoints=endpoints), LiveKitTTS(voice), LiveKitLLM(mind)
         for provider in (stt, tts, model):
             await provider.prepare()
         host = Agent("host", model=model, prompt="Be kind.", tools=tools)
         runtime = Runtime(
             orchestration=Swarm([host], entry="host"),
             state=None,
-            channels=lambda _: CascadeChannel(stt=stt, tts=tts, vad=Vad()),
+            channels=lambda _: CascadeChannel(
+                stt=stt, tts=tts, vad=Vad(), endpointer=AsRecognized(stt), preemptive=endpoints
+            ),
         )
         async with runtime:
             phone = Phone(runtime)
@@ -142,3 +151,50 @@ def test_ears_that_fail_cost_the_words_and_not_the_call() -> None:
         assert len(call.ear.streams) >= 2
 
     call(script, ["Good morning."], ear=Ear(silence=0.3, fail=("oops", APIConnectionError())))
+
+
+def test_what_fails_gives_way_to_what_stands_by() -> None:
+    """One plugin behind another, for each of the three; each first one fails in the middle of its work."""
+
+    async def main() -> None:
+        broken = Mind(Double([[APIConnectionError()]]))
+        ears = [Ear(silence=0.3, fail=("there", APIStatusError("busy", status_code=503))), Ear(silence=0.3)]
+        voices = [Voice(Synthesizer(fail="morning")), Voice(Synthesizer())]
+        minds = [broken, Mind(Double([["Good morning to you."]]))]
+        stt = FallbackRecognizer([LiveKitSTT(ear) for ear in ears])
+        tts = FallbackSynthesizer([LiveKitTTS(voice) for voice in voices])
+        model = FallbackModel([LiveKitLLM(mind) for mind in minds])
+        for provider in (stt, tts, model):
+            await provider.prepare()
+        host = Agent("host", model=model, prompt="Be kind.")
+        runtime = Runtime(
+            orchestration=Swarm([host], entry="host"),
+            state=None,
+            channels=lambda _: CascadeChannel(stt=stt, tts=tts, vad=Vad()),
+        )
+        async with runtime:
+            phone = Phone(runtime)
+            await phone.call()
+            await phone.say("hello there my friend")
+            await phone.hears("Good morning to you.")
+            turns = [what.turn.text for _, what in phone.told if isinstance(what, TurnEnded)]
+            assert turns == ["hello there my friend"], "no word was lost"
+            await phone.end(hung_up=True)
+        for plugin in (stt, tts, model):
+            await plugin.aclose()
+        assert await left() == []
+
+    run(main())
+
+
+def test_a_mind_is_asked_ahead_when_an_ear_foresees_the_end() -> None:
+    async def script(call: Call) -> None:
+        await call.phone.say("hello there")
+        await call.phone.listen(0.25)
+        assert call.mind.asked, "before the turn is over"
+        assert not call.turns()
+        await call.phone.hears("Good morning.")
+        assert call.turns() == ["hello there"]
+        assert len(call.mind.asked) == 1
+
+    call(script, ["Good ", "morning."], ear=Ear(silence=0.4, eager=0.2), endpoints=True)

@@ -19,6 +19,7 @@ from voice.alarm import Alarm
 from voice.leg import RATE
 from voice.provider_error import Cause, ProviderError
 from voice.realtime.livekit_reply import Reply
+from voice.realtime.livekit_wishes import Wishes
 from voice.realtime.session import (
     CallerSaid,
     CallerStarted,
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sottovoce.realtime")
 
-VERBATIM = "Say exactly this, word for word, in the language it is in, and nothing else: {text}"
-"""What a model is told that cannot be given a line to say."""
-BEGUN = 10.0
-"""Seconds that a model may take to begin what it was asked to say."""
 WORDS = 1.5
 """Seconds that an answer waits for the words it answers: a transcript may come after the answer has begun, and what is
 said before the end of a turn is taken for no answer to it."""
@@ -71,7 +68,8 @@ class LiveKitSession:
         self._tellings: asyncio.Queue[Coroutine[Any, Any, None]] = asyncio.Queue()
         """What is to be passed on, one after the other."""
         self._ids = itertools.count(1)
-        self._told = Instructions()
+        self._wishes = Wishes(talk, name)
+        self._instructions = Instructions()
         self._speaking = False
         """The caller is."""
         self._worded = asyncio.Event()
@@ -106,8 +104,10 @@ class LiveKitSession:
         self._talk.on("input_audio_transcription_completed", self._caller_said)
         self._talk.on("generation_created", self._began)
         self._talk.on("error", self._erred)
+        self._instructions = instructions
         try:
-            await self._instruct(instructions, first=True)
+            async with asyncio.timeout(TELLING):
+                await self._home.wait(self._wishes.instruct(instructions))
         except Exception as error:
             raise livekit.failure(self._name, error) from None
         self._do(self._tell_it(), "telling")
@@ -125,8 +125,9 @@ class LiveKitSession:
 
     def instruct(self, instructions: Instructions) -> None:
         """Who it is from its next reply on, as far as the model can be told in the middle of a talk."""
-        if not self._over and instructions != self._told:
-            self._tellings.put_nowait(self._instruct(instructions))
+        if not self._over and instructions != self._instructions:
+            self._instructions = instructions
+            self._tellings.put_nowait(self._wishes.instruct(instructions))
 
     def inject(self, text: str, how: Injection) -> str:
         """Have it say this; one that cannot be given a line is asked to repeat it. Raises ValueError for no text."""
@@ -279,16 +280,10 @@ class LiveKitSession:
                 self._tellings.put_nowait(self._report(reply))
 
     async def _report(self, reply: Reply) -> None:
-        from livekit.agents import llm as plugins
-
         try:
-            context = self._talk.chat_ctx.copy()
-            for call, (name, result) in reply.results.items():
-                output = plugins.FunctionCallOutput(call_id=call, name=name, output=result or "", is_error=False)
-                context.items.append(output)
-            await self._talk.update_chat_ctx(context)
-            if not self._talk.capabilities.auto_tool_reply_generation:
-                self._take(await self._generate(), None)
+            generation = await self._wishes.report(reply.results)
+            if generation is not None:
+                self._take(generation, None)
         finally:
             self._reporting -= 1
             self._go_on()
@@ -318,7 +313,7 @@ class LiveKitSession:
     async def _have_said(self, line: _Line) -> None:
         generation: plugins.GenerationCreatedEvent | None = None
         try:
-            generation = await self._generate(line.text)
+            generation = await self._home.wait(self._wishes.say(line.text))
         except Exception as error:
             log.warning("%s does not say a line: %s", self._name, livekit.failure(self._name, error))
         finally:
@@ -328,22 +323,6 @@ class LiveKitSession:
             else:
                 self._tell(Refused(line.id))
                 self._go_on()
-
-    async def _generate(self, text: str | None = None) -> plugins.GenerationCreatedEvent:
-        """Have it say `text`, or answer."""
-        from livekit.agents.types import NOT_GIVEN
-
-        if text is None:
-            answer = self._home.call(self._talk.generate_reply)
-        elif self._talk.capabilities.supports_say:
-            answer = self._home.call(self._talk.say, text)
-        else:
-            choice: Any = "none" if self._talk.capabilities.per_response_tool_choice else NOT_GIVEN
-            answer = self._home.call(
-                self._talk.generate_reply, instructions=VERBATIM.format(text=text), tool_choice=choice
-            )
-        async with asyncio.timeout(BEGUN):
-            return await answer
 
     def _interrupt(self) -> None:
         """It is to fall silent, and what it was asked to say and has not begun is refused."""
@@ -371,19 +350,6 @@ class LiveKitSession:
                     await self._home.wait(telling)
             except Exception as error:
                 log.warning("%s was not told: %s", self._name, livekit.failure(self._name, error))
-
-    async def _instruct(self, instructions: Instructions, *, first: bool = False) -> None:
-        can, told, self._told = self._talk.capabilities, self._told, instructions
-        if instructions.prompt != told.prompt and self._may(can.mutable_instructions or first, "its prompt"):
-            await self._talk.update_instructions(instructions.prompt)
-        if instructions.functions != told.functions and self._may(can.mutable_tools or first, "its functions"):
-            functions = [livekit.function(each.name, each.description, each.schema) for each in instructions.functions]
-            await self._talk.update_tools(list(functions))
-
-    def _may(self, possible: bool, what: str) -> bool:
-        if not possible:
-            log.warning("%s: %s cannot be changed in the middle of a talk", self._name, what)
-        return possible
 
     # its life
 

@@ -22,7 +22,8 @@ from voice.provider_error import Cause, ProviderError
 from voice.realtime.channel import RealtimeChannel
 from voice.realtime.livekit import LiveKitRealtime
 from voice.realtime.livekit_reply import Reply
-from voice.realtime.livekit_session import BEGUN, MAX_UNREAD, OWED, WORDS, LiveKitSession
+from voice.realtime.livekit_session import MAX_UNREAD, OWED, WORDS, LiveKitSession
+from voice.realtime.livekit_wishes import BEGUN
 from voice.realtime.session import (
     CallerSaid,
     Function,
@@ -250,6 +251,23 @@ class TestFunctions:
 
         play(scene, Talker(arguments="[2]"))
 
+    def test_results_that_are_not_confirmed_are_answered_all_the_same(self) -> None:
+        async def scene(scene: Scene) -> None:
+            tell = scene.talk.update_chat_ctx
+
+            async def update(chat_ctx: llm.ChatContext) -> None:
+                await tell(chat_ctx)
+                raise llm.RealtimeError("update_chat_ctx timed out.")
+
+            scene.talk.update_chat_ctx = update  # type: ignore[method-assign]
+            await scene.say("book it")
+            [call] = scene.kinds(FunctionCalled)
+            scene.session.answer(call.id, "table seven")  # type: ignore[union-attr]
+            await asyncio.sleep(1)
+            assert scene.text == "you said table seven"
+
+        play(scene)
+
     def test_a_function_goes_on_when_the_caller_cuts_in(self) -> None:
         async def scene(scene: Scene) -> None:
             await scene.say("book it")
@@ -349,6 +367,10 @@ class TestInstructions:
                 await asyncio.sleep(0.1)
             assert told == ["he said"]
             assert scene.talk.functions == []
+            for instructions in (ECHO, Instructions("he said")):
+                scene.session.instruct(instructions)
+            await asyncio.sleep(0.1)
+            assert told == ["he said", "you said", "he said"]
 
         play(scene)
 
