@@ -17,19 +17,20 @@ from delivery.desk import Refuse
 from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
 from orchestration.agent import Agent
-from orchestration.asked import ROUTED, UNCLEAR, Asked, Foresees, Request, Stage, answering, current
+from orchestration.asked import ROUTED, UNCLEAR, Asked, Stage, answering, current
 from orchestration.authors import Authors
 from orchestration.content import made_speakable
 from orchestration.event import RoomEvent
+from orchestration.foresight import Foresight
 from orchestration.handoff_chain import HandoffChain
 from orchestration.host import Host
 from orchestration.inbound import ChannelCategory
 from orchestration.inbox import Written
 from orchestration.models.model import Message, Role, ToolCall
 from orchestration.models.watched import ModelSilentError
+from orchestration.native_talk import NativeTalk
 from orchestration.panel import UtteranceRole
 from orchestration.preemptive import Preemptive
-from orchestration.realtime import NativeModel
 from orchestration.reply import SYSTEM, Reply, Words
 from orchestration.room_records import SEEN_BY
 from orchestration.room_trouble import RoomClosingError
@@ -67,9 +68,10 @@ class Conversation:
         self._aside: Reply | None = None
         """The answer to what was written among voices: they do not wait for it."""
         self._preemptive = Preemptive(self.room, group)
-        self._native = NativeModel(channel) if isinstance(channel, NativeVoice) else None
-        self._last: Asked | None = None
-        """What was asked last: what a model of the channel's says or calls late belongs to it."""
+        self._foresight = Foresight(host, group, self._late, self._remembered)
+        self._native: NativeTalk | None = None
+        if isinstance(channel, NativeVoice):
+            self._native = NativeTalk(channel, host.room, self._foresight, self._say_late)
         self._words: dict[str, Words] = {}
         self._folding: tuple[str, ...] = ()
         """What is folded into the next reply, which has not been set to work on yet."""
@@ -93,10 +95,9 @@ class Conversation:
     async def run(self) -> None:
         """Answer turns until the channel has no more."""
         stop = self._channel.listen(self._attend)
-        if isinstance(self._channel, NativeVoice):
-            self._channel.unasked = self._speak_unasked
         try:
-            await self._instruct()
+            if self._native is not None:
+                await self._native.instruct()
             async for turn in self._channel.turns():
                 await self.answer(turn)
         finally:
@@ -110,7 +111,8 @@ class Conversation:
                 if (reply := self._reply) and reply.turn.caller == caller and reply.utterance:
                     reply.missed = reply.missed and reply.utterance.started is not None
             case TurnForeseen(turn):
-                self._preemptive.foresee(turn.id, partial(self._foresee, turn))
+                if self._reply is None:  # what becomes of it will be remembered first
+                    self._preemptive.foresee(turn.id, partial(self._foresight.request, turn))
             case TurnResumed() | TurnDropped():
                 self._preemptive.drop()
             case Left(caller) | Deafened(caller):
@@ -227,59 +229,15 @@ class Conversation:
         reply = Reply(asked, turn, self._owed(written))
         if reply.owed:
             asked.folded, self._folding = self._folding, ()
-            asked.native, self._last = self._native, asked
+            if self._native is not None:
+                self._native.answer(asked)
         return self._say(reply, self._words_of(reply, asked), Words(agent.id, asked.metadata, reply))
 
-    async def _foresee(self, turn: Turn) -> Request | None:
-        """What a model would be asked for the answer to a turn that is most likely over; None: there is no telling."""
-        responder, agent = self.room.responder or ROUTED, self.room.talker
-        if agent is None or self._reply is not None or not isinstance(responder, Foresees):
-            return None
-        await self._remembered()
-        asked = self._foreseen(turn, agent)
-        charge_to(asked.tab)  # what is made ahead and not wanted is paid, too
-        return await responder.foresee(asked, agent)
-
-    def _foreseen(self, turn: Turn, agent: Agent) -> Asked:
-        event = RoomEvent.heard(turn, self.room.id, turn.text)
-        chain = HandoffChain(asyncio.get_running_loop().time())
-        return Asked(self._host.runtime, self.room, event, self._group, agent, True, chain, self._late, foreseen=True)
-
-    # -- a channel that has a model of its own
-
-    async def _instruct(self) -> None:
-        """It is told before the next turn who it is then: whoever has the conversation, with prompt and tools."""
-        if self._native is None:
-            return
-        agent, now = self.room.talker, asyncio.get_running_loop().time()
-        if agent is None:
-            self._native.hush()
-            return
-        turn = Turn(random_id("turn"), self._last.caller if self._last else SYSTEM, "(nothing yet)", now, now)
-        try:
-            request = await self._foresee(turn) or self._foreseen(turn, agent).request(agent)
-        except Exception:
-            log.exception("room %s: it cannot be found out what agent %s may do", self.room.id, agent.id)
-            request = Request(agent, (), agent.prompt, agent.tools)
-        self._native.instruct(request)
-
-    def _speak_unasked(self) -> bool:
-        """It says something that no turn asked for, or calls a tool late. False: nobody has the conversation."""
-        agent = self.room.talker
-        if agent is None:
-            return False
-        now = asyncio.get_running_loop().time()
-        last = self._last or self._foreseen(Turn(random_id("turn"), SYSTEM, "(nothing yet)", now, now), agent)
-        asked = last.again(agent, self._native)
-        utterance = self._channel.say(self._unasked(asked))
-        self._begin(utterance, "reply", Words(agent.id, asked.metadata), asked=asked)
-        return True
-
-    async def _unasked(self, asked: Asked) -> AsyncGenerator[str, None]:
-        answering(asked)
-        async with aclosing(ROUTED.respond(asked)) as pieces:
-            async for piece in pieces:
-                yield piece
+    def _say_late(self, asked: Asked, text: AsyncIterator[str]) -> None:
+        """Something is said that no turn asked for."""
+        agent = asked.agent
+        words = Words(agent.id if agent else SYSTEM, asked.metadata)
+        self._begin(self._channel.say(text), "reply", words, asked=asked)
 
     async def _remembered(self) -> None:
         """Returns when all that was said is remembered: the answer may be about it."""
@@ -408,7 +366,8 @@ class Conversation:
             self._aside = None
         reply.event = event
         reply.end()
-        await self._instruct()
+        if self._native is not None:
+            await self._native.instruct()
         return event
 
     def _begin(
