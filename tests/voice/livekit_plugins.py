@@ -17,7 +17,7 @@ from livekit.agents.utils import http_context
 from orchestration.models.model import Message, Role, TextDelta, ToolCall, Usage
 from tests.voice.doubles import NOISE, number, word_of
 from voice.leg import FRAME_BYTES, FRAME_SECONDS, RATE
-from voice.tts.synthesizer import Synthesizer
+from voice.tts.synthesizer import SpeechChunk, Synthesizer
 
 Kind = stt.SpeechEventType
 
@@ -188,6 +188,10 @@ class Voice(tts.TTS[Any]):
     def prewarm(self) -> None:
         self.warmed += 1
 
+    def timed(self, chunk: SpeechChunk, text: str) -> list[tuple[str, float]]:
+        """The words about here, and when they begin."""
+        return [(f"{text[mark.start : mark.end]} ", mark.at) for mark in chunk.marks]
+
     def synthesize(self, text: str, *, conn_options: APIConnectOptions = APIConnectOptions()) -> Speech:  # noqa: B008
         self.asked.append((text, conn_options))
         return Speech(tts=self, input_text=text, conn_options=conn_options)
@@ -213,9 +217,8 @@ class Speech(tts.ChunkedStream):
             )
             async for chunk in speech:
                 if voice.capabilities.aligned_transcript:
-                    for mark in chunk.marks:
-                        word = self.input_text[mark.start : mark.end]
-                        output_emitter.push_timed_transcript(TimedString(f"{word} ", start_time=mark.at))
+                    for word, at in voice.timed(chunk, self.input_text):
+                        output_emitter.push_timed_transcript(TimedString(word, start_time=at))
                 output_emitter.push(spread(resampler.process(chunk.pcm), voice.num_channels))
             output_emitter.push(spread(resampler.flush(), voice.num_channels))
             output_emitter.flush()

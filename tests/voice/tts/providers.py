@@ -200,5 +200,4 @@ ENTRIES = (
     Entry("deepgram itself", keyed, real_deepgram, sockets.run, paid=True),
     Entry("pipecat", pipecat_and_flite, pipecat(piece=9600), marks=True),
     Entry("livekit", livekit_and_flite, livekit(), marks=True),
-    Entry("livekit in stereo at 24 kHz", livekit_and_flite, livekit(rate=24_000, channels=2, marks=False), paid=True),
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("livekit.agents", reason="pip install 'sottovoce[livekit]'")
 
@@ -52,6 +54,34 @@ def test_the_sound_is_the_plugins_and_the_words_are_marked() -> None:
 
 def test_one_that_does_not_know_its_words_marks_none() -> None:
     assert not any(chunk.marks for chunk in chunks("Yes, yes.", marks=False))
+
+
+@settings(max_examples=30)
+@given(
+    text=st.text(max_size=40) | st.text(alphabet=" .,!?'-$%&019abXY()<>é€\n", max_size=40),
+    told=st.lists(st.tuples(st.text(alphabet=" ab.é$", max_size=6), st.floats(-1, 5)), max_size=6),
+)
+def test_whatever_it_tells_of_words_marks_go_forward_in_the_text(text: str, told: list[tuple[str, float]]) -> None:
+    class Wrong(doubles.Synthesizer):
+        async def synthesize(self, text: str) -> AsyncIterator[SpeechChunk]:
+            yield SpeechChunk(b"".join(doubles.spoken("word")))
+
+    class Telling(Voice):
+        told: ClassVar[list[tuple[str, float]]] = []
+
+        def timed(self, chunk: SpeechChunk, text: str) -> list[tuple[str, float]]:
+            return self.told
+
+    Telling.told = told
+    last, at = 0, 0.0
+
+    async def main() -> list[SpeechChunk]:
+        return await everything(LiveKitTTS(Telling(Wrong())).synthesize(text))
+
+    for mark in [mark for chunk in run(main()) for mark in chunk.marks]:
+        assert last <= mark.start < mark.end <= len(text)
+        assert at <= mark.at
+        last, at = mark.end, mark.at
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 2), (24_000, 1), (48_000, 2), (22_050, 1)])
