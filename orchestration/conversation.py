@@ -16,15 +16,13 @@ from typing import Any
 from delivery.desk import Refuse
 from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
-from orchestration.agent import Agent
-from orchestration.asked import ROUTED, UNCLEAR, Asked, Stage, answering, current
+from orchestration.asked import ROUTED, Asked, Stage, answering, current
 from orchestration.authors import Authors
 from orchestration.content import made_speakable
 from orchestration.event import RoomEvent
 from orchestration.foresight import Foresight
 from orchestration.handoff_chain import HandoffChain
 from orchestration.host import Host
-from orchestration.inbound import ChannelCategory
 from orchestration.inbox import Written
 from orchestration.models.model import Message, Role, ToolCall
 from orchestration.models.watched import ModelSilentError
@@ -32,10 +30,8 @@ from orchestration.native_talk import NativeTalk
 from orchestration.panel import UtteranceRole
 from orchestration.preemptive import Preemptive
 from orchestration.reply import SYSTEM, Reply, Words
-from orchestration.room_records import SEEN_BY
 from orchestration.room_trouble import RoomClosingError
-from orchestration.routing_hook import ALWAYS_PROCESS, HELD_BY, ROUTED_TO
-from orchestration.state import get_conversation_state
+from orchestration.taking import routed, seen_by, taken
 from orchestration.telling import in_own_words
 from orchestration.usage import Tab, charge_to
 from voice.channel import APOLOGY, Channel, Utterance, random_id
@@ -46,9 +42,6 @@ from voice.written import WrittenUtterance
 from voice.written_floor import REPLY
 
 log = logging.getLogger("sottovoce.conversation")
-
-SURE = 0.5
-"""Below this confidence the model is told that the words are a guess."""
 
 
 class Conversation:
@@ -181,38 +174,14 @@ class Conversation:
             written.event = await self._host.admit(turn, written.message)
         return written.event
 
-    def _say_on(self, turn: Turn, event: RoomEvent) -> RoomEvent:
-        """A turn is in the room: who may see it does. Returns it, with a mark when not all agents do."""
-        text = event.text if turn.confidence >= SURE else UNCLEAR.format(turn=event.text)
-        seen = self._seen(event)
-        if len(seen) < len(self.room.agents):
-            event = event.stamped({SEEN_BY: [agent.id for agent in seen]})
-            for agent in seen:
-                self.room.memory.tell(agent, Message(Role.USER, text))
-        else:
-            self.room.memory.add(Message(Role.USER, text))
-        self._host.tell(event)
-        for agent in seen:
-            if agent.id in event.metadata.get(ALWAYS_PROCESS, ()):
-                self._host.oversee(agent.id, event)
-        return event
-
-    def _seen(self, event: RoomEvent) -> list[Agent]:
-        """The agents that see it."""
-        agents = list(self.room.agents.values())
-        source = self.room.channels.get(event.channel_id)
-        if source is None or source.visibility == "all":
-            return agents
-        return [agent for agent in agents if source.shown_to(agent.id, ChannelCategory.INTELLIGENCE)]
-
     def _answer(self, turn: Turn, event: RoomEvent, written: Written | None) -> Reply | None:
         room = self.room
         if written is None or not written.said:
-            event = self._say_on(turn, event)
+            event = taken(self._host, turn, event)
         if written is not None:
             written.event, written.said = event, True
-        agent = self._routed(event.metadata)
-        if agent is None or agent not in self._seen(event):
+        agent = routed(room, event)
+        if agent is None or agent not in seen_by(room, event):
             self._channel.settle(turn)
             return None
         asked = Asked(
@@ -244,15 +213,6 @@ class Conversation:
         known = self._words.values()
         if said := [w.remembering for w in known if w.remembering and w.utterance and w.utterance.done]:
             await asyncio.wait(said)
-
-    def _routed(self, marks: Mapping[str, Any]) -> Agent | None:
-        """Who answers: the one to whom it was routed, unless the conversation was handed over while it waited."""
-        room = self.room
-        if ROUTED_TO in marks:
-            holder = get_conversation_state(room).active_agent_id
-            if marks.get(HELD_BY, holder) == holder:
-                return room.agents.get(marks[ROUTED_TO] or "")
-        return room.talker
 
     def _owed(self, written: Written | None) -> bool:
         """A written turn among voices is nothing that the floor knows."""
