@@ -89,14 +89,15 @@ def loaded(target: str) -> Runtime:
 
 
 def cannot_open() -> tuple[type[Exception], ...]:
-    """What says that the port, or a part of a runtime, cannot be opened, and what to do."""
+    """What says that the port, or a part of a runtime, cannot be opened, and what to do: set a key, for example."""
     from delivery.ledger import LedgerError
     from orchestration.engines.engine import EngineError
     from orchestration.serving import PortError
     from orchestration.storage import StorageError
+    from voice.provider_error import ProviderError
     from voice.providers import NoProviderError
 
-    return PortError, LedgerError, EngineError, StorageError, NoProviderError
+    return PortError, LedgerError, EngineError, StorageError, NoProviderError, ProviderError
 
 
 def announce(url: str) -> None:

@@ -19,6 +19,7 @@ from orchestration.engines.engine import EngineError
 from orchestration.serving import PortError, listen
 from orchestration.storage import StorageError
 from voice.check import Check
+from voice.provider_error import Cause, ProviderError
 from voice.providers import NoProviderError
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +146,7 @@ def test_an_option_that_is_not_known_is_told() -> None:
         EngineError("tasks.db: in use by another process; stop it"),
         StorageError("state: /x cannot be made: a file is in the way"),
         NoProviderError("nothing on this machine can do speech recognition"),
+        ProviderError("deepgram-flux", Cause.KEY, "no key is set", fix="set DEEPGRAM_API_KEY"),
         PortError("port 80 needs more rights"),
     ],
 )
