@@ -105,11 +105,11 @@ class Conversation:
                     reply.missed = reply.missed and reply.utterance.started is not None
             case TurnForeseen(turn):
                 if self._reply is None:  # what becomes of it will be remembered first
-                    self._preemptive.foresee(turn.id, partial(self._foresight.request, turn))
-            case TurnResumed() | TurnDropped():
-                self._preemptive.drop()
+                    self._preemptive.foresee(turn, partial(self._foresight.request, turn))
+            case TurnResumed(caller) | TurnDropped(caller):
+                self._preemptive.resume(caller)
             case Left(caller) | Deafened(caller):
-                self._preemptive.drop()
+                self._preemptive.resume(caller)
                 self._away.add(caller)
                 if self._reply and self._reply.turn.caller == caller:
                     self._reply.missed = True
@@ -163,6 +163,8 @@ class Conversation:
             except Exception as error:  # whatever is broken in it, the talk goes on
                 log.exception("room %s: turn %s cannot be answered", self.room.id, turn.id)
                 return (written.event if written else None), self._excuse(turn, written, error)
+            finally:
+                self._preemptive.end(turn.id)
             self._channel.settle(turn)
             return None, None
 

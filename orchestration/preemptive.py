@@ -11,14 +11,17 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
-from orchestration.models.model import Delta, Message, Model, ToolSpec
+from orchestration.models.model import Delta, Message, Model, ToolSpec, Usage
+from orchestration.usage import charge
 from voice.cancellation import cancelled_here
 
 if TYPE_CHECKING:
     from orchestration.asked import Asked, Request
     from orchestration.room import Room
+    from voice.events import Turn
 
 Find = Callable[[], "Awaitable[Request | None]"]
 """Finds out what a model would be asked; None: there is no telling."""
@@ -59,6 +62,7 @@ class Ahead:
         self._begun = self._loop.time()
         self._deltas: asyncio.Queue[Delta | Exception | None] = asyncio.Queue()
         self._failed = self._wanted = False
+        self._context = copy_context()
         self._task = group.create_task(self._make(), name=f"asking {self.name} ahead")
 
     async def _make(self) -> None:
@@ -80,6 +84,13 @@ class Ahead:
     def drop(self) -> None:
         """It is not wanted: the model's work is stopped."""
         self._task.cancel()
+        self._pay()
+
+    def _pay(self) -> None:
+        """What it has told of its cost is charged, though nobody takes it any more."""
+        while not self._deltas.empty():
+            if isinstance(delta := self._deltas.get_nowait(), Usage):
+                self._context.run(charge, delta, self.request.agent.id)
 
     async def stream(
         self, messages: Sequence[Message], *, prompt: str = "", tools: Sequence[ToolSpec] = ()
@@ -105,7 +116,10 @@ class Ahead:
                 yield delta
         finally:
             self._task.cancel()
-            await asyncio.wait([self._task])  # the request is closed when this is
+            try:
+                await asyncio.wait([self._task])  # the request is closed when this is
+            finally:
+                self._pay()
 
     def _same(self, messages: Sequence[Message], prompt: str, tools: Sequence[ToolSpec]) -> bool:
         """Whether this is what was asked; the turn itself may have pushed the oldest messages out of the window."""
@@ -129,21 +143,23 @@ class Preemptive:
     def __init__(self, room: Room, group: asyncio.TaskGroup) -> None:
         self._room = room
         self._group = group
-        self._turn = ""
-        self._count = 0
+        self._turn = self._caller = ""
+        self._counts: dict[str, tuple[str, int]] = {}
+        """How often a model was asked ahead of a caller's present turn."""
         self._vain = 0
         self._ahead: Ahead | None = None
         self._finding: asyncio.Task[None] | None = None
 
-    def foresee(self, turn: str, find: Find) -> None:
+    def foresee(self, turn: Turn, find: Find) -> None:
         """A turn is most likely over. `find` is asked what for."""
         if self._vain >= VAIN:
             return
-        if turn != self._turn:
-            self._turn, self._count = turn, 0
         self.drop()
-        self._count += 1
-        if self._count <= MOST:
+        self._turn, self._caller = turn.id, turn.caller
+        known, count = self._counts.get(turn.caller, (turn.id, 0))
+        count = count + 1 if known == turn.id else 1
+        self._counts[turn.caller] = turn.id, count
+        if count <= MOST:
             self._finding = self._group.create_task(self._begin(find), name="asking ahead")
 
     async def _begin(self, find: Find) -> None:
@@ -155,8 +171,18 @@ class Preemptive:
         if request is not None and worth_it(request.agent.model):
             self._ahead = Ahead(request, self._group)
 
+    def resume(self, caller: str) -> None:
+        """A caller's turn goes on, or is nothing."""
+        if caller == self._caller:
+            self.drop()
+
+    def end(self, turn: str) -> None:
+        """A turn is set to work on, or never will be: what was made ahead and not claimed is not wanted."""
+        if turn == self._turn:
+            self.drop()
+
     def drop(self) -> None:
-        """The turn goes on, or is nothing."""
+        """Nothing of what is made ahead is wanted."""
         if self._finding is not None:
             self._finding.cancel()
         if self._ahead is not None:
@@ -173,7 +199,8 @@ class Preemptive:
 
     def settle(self, asked: Asked) -> None:
         """An answer is over: what was made ahead and not taken is not wanted any more."""
-        if (ahead := asked.ahead) is None:
+        ahead, asked.ahead = asked.ahead, None
+        if ahead is None:
             return
         if ahead.gained is None:
             ahead.drop()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from delivery.desk import Refuse
 from orchestration import Agent, HookExecution, HookTrigger, Loop, Orchestration, Runtime, Supervisor
 from orchestration.asked import Asked, Routed
 from orchestration.memory import SlidingWindowMemory
@@ -280,3 +281,38 @@ def test_a_turn_is_foreseen_once() -> None:
         assert sum(isinstance(moment.what, TurnForeseen) for moment in call.timeline) == 1
 
     play(script, thinks(["A lot."]))
+
+
+def test_a_turn_that_a_hook_refuses_is_not_paid_for_any_longer() -> None:
+    def hook(runtime: Runtime) -> None:
+        @runtime.hook(HookTrigger.ON_TRANSCRIPTION, execution=HookExecution.SYNC)
+        async def refuse(event: Any, context: Any) -> None:
+            raise Refuse("not here")
+
+    model = Double([[60.0, "A lot."]])
+
+    async def script(call: SimulatedCall) -> None:
+        await call.say("what do you know")
+        await asyncio.sleep(0.3)
+        assert model.open == 1
+        await asyncio.sleep(0.4)
+        assert model.open == 0
+
+    play(script, model, hook=hook)
+
+
+def test_callers_who_think_aloud_together_are_paid_for_a_few_times_only() -> None:
+    model = thinks(["A lot."])
+
+    async def script(call: SimulatedCall) -> None:
+        bert = call.joined_by("bert").caller
+        for word in ["what", "do", "you", "know", "of", "it"]:
+            first = call.caller.start_saying(word)
+            await asyncio.sleep(0.25)
+            await bert.say(word)
+            await first
+            await asyncio.sleep(0.15)
+        await asyncio.sleep(0.3)
+        assert len(model.asked) <= 2 * (MOST + 1)
+
+    play(script, model)

@@ -167,6 +167,24 @@ def test_what_is_made_ahead_and_dropped_is_paid_and_what_is_kept_is_paid_once() 
     run(main())
 
 
+def test_what_was_made_ahead_to_its_end_and_dropped_is_paid() -> None:
+    runtime = open_with(agent("host", ["Too soon."], ["A lot. " * 20]))
+
+    async def main() -> None:
+        async with simulate(runtime, endpointer=FixedSilence(silence=0.6, eager=0.1)) as call:
+            await call.say("what do you")
+            await asyncio.sleep(0.15)
+            await call.caller.say("know of the sea")
+            await call.hears("A lot")
+            await call.interrupt("stop it now")  # all of it was made, and not all is taken
+            await call.hears("A lot")
+            await asyncio.sleep(30)
+            usage = call.runtime.usage()
+            assert (usage["requests"], usage["output"], list(usage["agents"])) == (3, 3, ["host"])
+
+    run(main())
+
+
 def test_a_bad_name_is_named() -> None:
     with pytest.raises(ValueError, match=r"^room_id "):
         open_with(agent("host")).usage("")
