@@ -8,11 +8,16 @@ ever shown or chained, and masks the key in the log of `websockets`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
+import socket
+import ssl
 import warnings
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from voice.check import Check
 from voice.provider_error import Cause, ProviderError
@@ -20,10 +25,16 @@ from voice.provider_error import Cause, ProviderError
 if TYPE_CHECKING:
     from deepgram import AsyncDeepgramClient
 
+S = TypeVar("S")
+
+log = logging.getLogger("sottovoce.deepgram")
+
 KEY = "DEEPGRAM_API_KEY"
 BASE_URL = "DEEPGRAM_BASE_URL"
 CONNECT = 4.0
 """Seconds in which a connection must be open: a caller is waiting."""
+CLOSE = 1.0
+"""Seconds that the server has to close its end."""
 INSTALL = "pip install 'sottovoce[deepgram]'"
 _URL = re.compile(r"(?:http|ws)s?://[^\s/?#@]+(?:/[^\s?#]*)?")
 URL_FIX = "give one like https://api.deepgram.com, without user or query"
@@ -87,6 +98,67 @@ def check(name: str, what: str) -> Check:
     return Check(name, True, f"{what}{where}, with the key in {KEY}")
 
 
+@asynccontextmanager
+async def connected(
+    name: str, connecting: AbstractAsyncContextManager[S], seconds: float | None = None
+) -> AsyncIterator[S]:
+    """A connection of the SDK's, open within `seconds` (None: CONNECT) and closed within CLOSE, then dropped.
+
+    `name` is what errors call the provider. Raises ProviderError when it cannot be opened; what goes wrong while it is
+    used is raised as it is.
+    """
+    limit = CONNECT if seconds is None else seconds
+    try:
+        opened = await _enter(connecting, limit)
+    except TimeoutError:
+        raise ProviderError(name, Cause.TIMEOUT, f"the connection was not open within {limit:g} s") from None
+    except Exception as error:
+        raise failure(name, error) from None
+    try:
+        yield opened
+    finally:
+        # The server may not answer; websockets would wait for 20 s, and cannot be told otherwise.
+        leaving = asyncio.get_running_loop().call_later(CLOSE, abort, opened)
+        try:
+            await connecting.__aexit__(None, None, None)
+        except Exception as error:
+            log.debug("%s: a connection broke as it was closed: %s", name, failure(name, error))
+        finally:
+            leaving.cancel()
+            abort(opened)
+
+
+async def _enter(connecting: AbstractAsyncContextManager[S], seconds: float) -> S:
+    """Connect, in time. What is given up takes websockets 10 s more to end, for which nobody waits."""
+    entering = asyncio.ensure_future(connecting.__aenter__())
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncio.shield(entering)
+    except BaseException:
+        if not entering.done() or (not entering.cancelled() and entering.exception() is None):
+            _leaving.add(entering)
+            entering.add_done_callback(_left)
+            entering.cancel()
+        raise
+
+
+_leaving: set[asyncio.Future[Any]] = set()
+"""Connections that were given up before they were open, until they have ended."""
+
+
+def _left(entering: asyncio.Future[Any]) -> None:
+    _leaving.discard(entering)
+    if not entering.cancelled() and entering.exception() is None:
+        abort(entering.result())  # it was open in the same moment
+
+
+def abort(opened: Any) -> None:
+    """Drop the connection at once. The SDK has no way to do so; the socket of `websockets` below it has."""
+    transport = getattr(getattr(opened, "_websocket", None), "transport", None)
+    if transport is not None:
+        transport.abort()
+
+
 def failure(name: str, error: BaseException) -> ProviderError:
     """What an error of the SDK, or of the sockets below it, means. Raise it `from None`."""
     from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -107,8 +179,25 @@ def failure(name: str, error: BaseException) -> ProviderError:
     if isinstance(error, TimeoutError):
         return ProviderError(name, Cause.TIMEOUT)
     if isinstance(error, OSError | EOFError | InvalidHandshake):
-        return ProviderError(name, Cause.NETWORK, f"cannot be reached ({type(error).__name__})")
+        detail = f"cannot be reached: {_why(error)} ({type(error).__name__})"
+        return ProviderError(name, Cause.NETWORK, detail, fix=f"check the network and the base URL ({BASE_URL})")
     return ProviderError(name, Cause.ANSWER, type(error).__name__)
+
+
+def _why(error: Exception) -> str:
+    """What kept a connection from being opened, or broke it, in words; never its own, which may hold anything."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return "its certificate is not trusted"
+        case ssl.SSLError():
+            return "it does not speak TLS as it should; is it an http:// one?"
+        case socket.gaierror():
+            return "its name is not known"
+        case ConnectionRefusedError():
+            return "nobody listens there"
+        case OSError() | EOFError():
+            return "the network, or the server, broke off"
+    return "what answers there speaks no WebSocket; is it an https:// one?"
 
 
 def _sdk(name: str) -> Any:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import ssl
 import traceback
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +18,17 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from tests.sockets import run
-from voice.deepgram import BASE_URL, CONNECT, KEY, Account, check, failure
+from voice import deepgram
+from voice.backoff import Backoff
+from voice.deepgram import BASE_URL, KEY, Account, check, failure
 from voice.provider_error import Cause, ProviderError
+from voice.realtime.deepgram import DeepgramAgent
+from voice.realtime.session import Instructions
+from voice.stt import deepgram_line
+from voice.stt.deepgram import Deepgram as Nova
+from voice.stt.deepgram_flux import DeepgramFlux
+from voice.stt.recognizer import Hints, SpeechRecognizer
+from voice.tts.deepgram import Deepgram as Aura
 
 SECRET = "dg-secret-4711"
 
@@ -43,12 +55,13 @@ async def server(status: int = 0, headers: dict[str, str] | None = None, close: 
         yield f"http://127.0.0.1:{port}"
 
 
-async def connected(base_url: str, seconds: float = CONNECT) -> ProviderError:
+async def connected(base_url: str, seconds: float | None = None) -> ProviderError:
     """What it says of a connection that fails."""
     account = Account(SECRET, base_url)
     await account.prepare("acme")
+    connecting = account.client("acme").listen.v1.connect(model="nova-3")
     try:
-        async with asyncio.timeout(seconds), account.client("acme").listen.v1.connect(model="nova-3") as socket:
+        async with deepgram.connected("acme", connecting, seconds) as socket:
             async for _ in socket:
                 pass
     except Exception as error:
@@ -111,17 +124,194 @@ def test_nobody_there(caplog: pytest.LogCaptureFixture) -> None:
     assert SECRET not in shown(error, caplog)
 
 
-def test_a_server_that_never_answers() -> None:
+# -- connecting
+
+
+@asynccontextmanager
+async def mute() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A server that takes connections, and neither answers nor lets go; its base URL, and whether it has taken one."""
+    held: list[asyncio.StreamWriter] = []
+    taken = asyncio.Event()
+
+    async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+        taken.set()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", taken
+        for writer in held:
+            writer.transport.abort()
+        while deepgram._leaving:
+            await asyncio.sleep(0)
+
+
+async def listen(account: Account) -> None:
+    await heard(Nova(base_url=account.base_url, api_key=SECRET))
+
+
+async def listen_flux(account: Account) -> None:
+    await heard(DeepgramFlux(base_url=account.base_url, api_key=SECRET))
+
+
+async def heard(recognizer: SpeechRecognizer) -> None:
+    stream = recognizer.stream(Hints())
+    stream.begin()
+    async for _ in stream:
+        pass
+
+
+async def speak(account: Account) -> None:
+    async for _ in Aura(base_url=account.base_url, api_key=SECRET).synthesize("Hello."):
+        pass
+
+
+async def talk(account: Account) -> None:
+    await DeepgramAgent(base_url=account.base_url, api_key=SECRET, connect=deepgram.CONNECT).open(Instructions())
+
+
+BOUND = 5.0
+"""Seconds; websockets by itself would take 10."""
+
+
+@pytest.mark.parametrize("use", [listen, listen_flux, speak, talk])
+def test_a_server_that_never_shakes_hands_is_given_up_in_time(
+    monkeypatch: pytest.MonkeyPatch, use: Callable[[Account], Awaitable[None]]
+) -> None:
+    monkeypatch.setattr(deepgram, "CONNECT", 0.02)
+    monkeypatch.setattr(deepgram_line, "AGAIN", Backoff(tries=1))
+
     async def scene() -> ProviderError:
-        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read()  # until they give up
-            writer.close()
+        async with mute() as (url, _):
+            account = Account(SECRET, url)
+            await account.prepare("acme")
+            with pytest.raises(ProviderError) as caught:
+                async with asyncio.timeout(BOUND):
+                    await use(account)
+            assert deepgram._leaving  # it was given up, and has not ended
+        return caught.value
 
-        async with await asyncio.start_server(handle, "127.0.0.1", 0) as listening:
-            port = listening.sockets[0].getsockname()[1]
-            return await connected(f"http://127.0.0.1:{port}", 0.05)
+    error = run(scene())
+    assert (error.cause, error.detail) == (Cause.TIMEOUT, "the connection was not open within 0.02 s")
 
-    assert run(scene()).cause is Cause.TIMEOUT
+
+def test_whoever_gives_up_a_connection_waits_for_nothing() -> None:
+    async def scene() -> None:
+        async with mute() as (url, taken):
+            giving_up = asyncio.create_task(connected(url))
+            await taken.wait()
+            giving_up.cancel()
+            async with asyncio.timeout(BOUND):
+                await asyncio.wait([giving_up])
+            assert giving_up.cancelled()
+            assert [connecting.done() for connecting in deepgram._leaving] == [False]
+
+    run(scene())
+
+
+def test_one_that_opens_in_the_moment_in_which_it_is_given_up_is_dropped() -> None:
+    """The task that waits is cancelled when the other has just come to its end."""
+
+    class Transport:
+        aborted = False
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    transport = Transport()
+
+    class Connecting(AbstractAsyncContextManager[Any]):
+        async def __aenter__(self) -> Any:
+            givers_up[0].cancel()
+            return SimpleNamespace(_websocket=SimpleNamespace(transport=transport))
+
+        async def __aexit__(self, *_: object) -> None:
+            raise AssertionError("nobody entered it")
+
+    async def enter() -> None:
+        async with deepgram.connected("acme", Connecting()):
+            raise AssertionError("it was given up")
+
+    async def scene() -> None:
+        givers_up.append(asyncio.create_task(enter()))
+        await asyncio.wait(givers_up)
+        assert givers_up[0].cancelled()
+        await asyncio.sleep(0)
+        assert transport.aborted
+        assert not deepgram._leaving
+
+    givers_up = list[asyncio.Task[None]]()
+    run(scene())
+
+
+def test_what_goes_wrong_while_it_is_used_is_raised_as_it_is() -> None:
+    async def scene() -> None:
+        async with server() as url:
+            account = Account(SECRET, url)
+            await account.prepare("acme")
+            connecting = account.client("acme").listen.v1.connect(model="nova-3")
+            with pytest.raises(KeyError):
+                async with deepgram.connected("acme", connecting):
+                    raise KeyError("mine")
+
+    run(scene())
+
+
+def test_a_name_that_is_looked_up_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(*_: Any, **__: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", hang)
+    assert run(connected("http://far.example", 0.02), BOUND).cause is Cause.TIMEOUT
+
+
+def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    async def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", unknown)
+    error = run(connected("http://nobody.example"))
+    assert (error.cause, error.detail) == (Cause.NETWORK, "cannot be reached: its name is not known (gaierror)")
+    assert BASE_URL in error.fix
+    assert SECRET not in shown(error, caplog)
+
+
+def test_tls_with_a_server_that_speaks_none(caplog: pytest.LogCaptureFixture) -> None:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async def scene() -> ProviderError:
+        async with await asyncio.start_server(plain, "127.0.0.1", 0) as listening:
+            return await connected(f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+
+    error = run(scene())
+    assert error.cause is Cause.NETWORK
+    assert "it does not speak TLS as it should" in error.detail
+    assert SECRET not in shown(error, caplog)
+
+
+def test_no_tls_with_a_server_that_wants_it(caplog: pytest.LogCaptureFixture) -> None:
+    async def alert(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"\x15\x03\x03\x00\x02\x02\x46")  # a TLS alert: what came is no TLS
+        writer.close()
+
+    async def scene() -> ProviderError:
+        async with await asyncio.start_server(alert, "127.0.0.1", 0) as listening:
+            return await connected(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+
+    caplog.set_level(logging.DEBUG)
+    error = run(scene())
+    assert error.cause is Cause.NETWORK
+    assert "is it an https:// one?" in error.detail
+    assert SECRET not in shown(error, caplog)
+
+
+def test_a_certificate_that_nobody_vouches_for() -> None:
+    error = failure("acme", ssl.SSLCertVerificationError(1, SECRET))
+    assert "its certificate is not trusted" in str(error)
+    assert SECRET not in str(error)
 
 
 @pytest.mark.parametrize(

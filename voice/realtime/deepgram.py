@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from voice import deepgram
 from voice.channel import Capabilities
 from voice.check import Check
-from voice.deepgram import CONNECT, Account
+from voice.deepgram import CONNECT, Account, connected
 from voice.provider_error import Cause, ProviderError
 from voice.realtime import deepgram_messages as messages
 from voice.realtime.deepgram_messages import Pipeline
@@ -41,8 +40,6 @@ STALL = 5.0
 """Seconds in which the network must take a message."""
 MAX_UNREAD = 512
 """Events that may wait to be read, before the network has to wait."""
-CLOSE = 1.0
-"""Seconds that the server has to close its end."""
 MAX_TEXT = 25_000
 """Characters of a prompt (Deepgram's limit for the models it runs), of a line and of a function's result."""
 _BYTES_A_SECOND = 32_000
@@ -218,7 +215,8 @@ class DeepgramSession:
 
     async def _live(self, settled: asyncio.Future[None]) -> None:
         try:
-            async with self._connected() as socket:
+            connecting = self._account.client(DeepgramAgent.name).agent.v1.connect()
+            async with connected(DeepgramAgent.name, connecting, self._connect) as socket:
                 async with asyncio.timeout(self._ready):
                     incoming = aiter(socket)
                     await self._settle(socket, incoming)
@@ -231,32 +229,6 @@ class DeepgramSession:
         finally:
             settled.cancel()
             self._come.set()
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncV1SocketClient]:
-        connection = self._account.client(DeepgramAgent.name).agent.v1.connect()
-        socket = await self._enter(connection)
-        try:
-            yield socket
-        finally:
-            # The server may not answer; websockets would wait for 20 s, and cannot be told otherwise.
-            leaving = asyncio.get_running_loop().call_later(CLOSE, _abort, socket)
-            try:
-                await connection.__aexit__(None, None, None)
-            finally:
-                leaving.cancel()
-
-    async def _enter(self, connection: AbstractAsyncContextManager[AsyncV1SocketClient]) -> AsyncV1SocketClient:
-        """Connect, in time. What is given up takes websockets 10 s more to end, for which nobody waits."""
-        connecting = asyncio.ensure_future(connection.__aenter__())
-        try:
-            async with asyncio.timeout(self._connect):
-                return await asyncio.shield(connecting)
-        except (TimeoutError, asyncio.CancelledError):
-            _leaving.add(connecting)
-            connecting.add_done_callback(_left)
-            connecting.cancel()
-            raise
 
     async def _settle(self, socket: AsyncV1SocketClient, incoming: AsyncIterator[Any]) -> None:
         settings = self._pipeline.settings(self._instructions)
@@ -320,23 +292,6 @@ class DeepgramSession:
         return ProviderError(
             error.provider, error.cause, detail, fix=error.fix, status=error.status, retry_after=error.retry_after
         )
-
-
-_leaving: set[asyncio.Future[Any]] = set()
-"""Connections that were given up before they were open, until they have ended."""
-
-
-def _left(connecting: asyncio.Future[Any]) -> None:
-    _leaving.discard(connecting)
-    if not connecting.cancelled() and connecting.exception() is None:
-        _abort(connecting.result())  # it was open in the same moment
-
-
-def _abort(socket: Any) -> None:
-    """Drop the connection below the SDK's socket."""
-    transport = socket._websocket.transport
-    if transport is not None:
-        transport.abort()
 
 
 def _first(failures: BaseExceptionGroup[Exception]) -> Exception:

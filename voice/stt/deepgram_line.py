@@ -10,13 +10,13 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from voice.alarm import Alarm
 from voice.backoff import Backoff
-from voice.deepgram import CONNECT, failure
+from voice.deepgram import abort, connected, failure
 from voice.provider_error import Cause, ProviderError
 from voice.stt.deepgram_speeches import Conclude, Configure, Media, Speeches
 from voice.stt.recognizer import Hearing, Hints
@@ -25,8 +25,6 @@ log = logging.getLogger("sottovoce.deepgram")
 
 STALL = 2.0
 """Seconds in which a message must be sent: 60 ms of sound are 2 kB, a line that does not take them is dead."""
-CLOSE = 1.0
-"""Seconds for the closing handshake."""
 MAX_KEYTERMS = 100
 MAX_KEYTERM_TEXT = 1500
 """Characters of all key terms: Deepgram takes 500 tokens of about 3."""
@@ -204,16 +202,16 @@ class DeepgramStream(ABC):
 
     async def _connect(self) -> ProviderError | None:
         """Open a line and use it; returns what ended it, None: this side did, and wants another."""
-        keyterms = self._speeches.keyterms
+        keyterms, name = self._speeches.keyterms, self._service.name
         self._given_up, self._dropped = None, False
         try:
-            async with _opened(self._service.connect(keyterms)) as socket, asyncio.TaskGroup() as group:
+            async with connected(name, self._service.connect(keyterms)) as socket, asyncio.TaskGroup() as group:
                 self._socket = socket
                 self._tell(self._speeches.connected(keyterms))
-                group.create_task(self._send(socket), name=f"{self._service.name} sends")
-                group.create_task(self._receive(socket), name=f"{self._service.name} receives")
+                group.create_task(self._send(socket), name=f"{name} sends")
+                group.create_task(self._receive(socket), name=f"{name} receives")
         except Exception as error:
-            return None if self._dropped else self._given_up or failure(self._service.name, _first(error))
+            return None if self._dropped else self._given_up or failure(name, _first(error))
         finally:
             self._socket = None
             self._alarm.set(None)
@@ -268,29 +266,7 @@ class DeepgramStream(ABC):
             self._dropped = not settled
         self._wake.set()
         if (hearings is None or self._dropped) and self._socket is not None:
-            _abort(self._socket)
-
-
-@asynccontextmanager
-async def _opened(connecting: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
-    """The SDK's connection, with a limit to how long it takes to open and to close it."""
-    async with asyncio.timeout(CONNECT):
-        socket = await connecting.__aenter__()
-    try:
-        yield socket
-    finally:
-        try:
-            async with asyncio.timeout(CLOSE):
-                await connecting.__aexit__(None, None, None)
-        except TimeoutError:
-            _abort(socket)
-
-
-def _abort(socket: Any) -> None:
-    """Break the connection off. The SDK has no way to do so; the socket of `websockets` below it has."""
-    transport = getattr(getattr(socket, "_websocket", None), "transport", None)
-    if transport is not None:
-        transport.abort()
+            abort(self._socket)
 
 
 def _first(error: BaseException) -> BaseException:

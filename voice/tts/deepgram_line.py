@@ -29,8 +29,8 @@ LONGEST_MESSAGE = 2000
 """Characters a Speak message may have, by Deepgram's reference."""
 CLEARED = 2.0
 """Seconds in which a Clear must be answered; it is usually a round trip."""
-CLOSING = 1.0
-"""Seconds in which the other side may say goodbye."""
+CLEARING = 1.0
+"""Seconds in which a Clear must be sent."""
 
 
 class StaleLineError(Exception):
@@ -58,11 +58,8 @@ class Line:
 
     async def open(self, client: Any, options: dict[str, Any]) -> None:
         """Connect. Raises ProviderError."""
-        try:
-            async with asyncio.timeout(deepgram.CONNECT):
-                self._socket = await self._stack.enter_async_context(client.speak.v1.connect(**options))
-        except Exception as error:
-            raise deepgram.failure(self._name, error) from None
+        connecting = client.speak.v1.connect(**options)
+        self._socket = await self._stack.enter_async_context(deepgram.connected(self._name, connecting))
 
     @property
     def alive(self) -> bool:
@@ -119,7 +116,7 @@ class Line:
         if not self._speaking or self._broken:
             return
         try:
-            async with asyncio.timeout(CLOSING):
+            async with asyncio.timeout(CLEARING):
                 await self._socket.send_clear()
         except Exception as error:
             log.debug("%s: a text could not be cleared: %s", self._name, deepgram.failure(self._name, error))
@@ -145,14 +142,7 @@ class Line:
         """Say goodbye; after a second, or at once with `abort`, just go."""
         if abort:
             self.abort()
-        going = asyncio.get_running_loop().call_later(CLOSING, self.abort)
-        try:
-            await self._stack.aclose()
-        except Exception as error:
-            log.debug("%s: a line broke as it was closed: %s", self._name, deepgram.failure(self._name, error))
-        finally:
-            going.cancel()
-            self.abort()
+        await self._stack.aclose()
 
     def abort(self) -> None:
         """Go at once."""

@@ -18,6 +18,7 @@ from tests.sockets import run
 from tests.voice.doubles import QUIET
 from tests.voice.realtime.providers import hidden
 from tests.voice.realtime.test_session import BOOK, said, sound, well_formed
+from voice import deepgram
 from voice.provider_error import Cause, ProviderError
 from voice.realtime import deepgram as module
 from voice.realtime.deepgram import DeepgramAgent, DeepgramSession
@@ -219,27 +220,6 @@ def test_opening_that_is_not_answered_ends_in_time(fault: Fault) -> None:
     assert opened(fault, ready=0.05).cause is Cause.TIMEOUT
 
 
-def test_a_server_that_never_shakes_hands_is_given_up_in_time() -> None:
-    async def main() -> None:
-        held: list[asyncio.StreamWriter] = []
-
-        async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            held.append(writer)
-
-        async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            model = DeepgramAgent(api_key="k", base_url=f"http://127.0.0.1:{port}", connect=0.05)
-            await model.prepare()
-            with pytest.raises(ProviderError) as caught:
-                await model.open(ECHO)
-            assert caught.value.cause is Cause.TIMEOUT
-            for writer in held:
-                writer.transport.abort()
-            await met(lambda: not module._leaving)
-
-    run(main(), 8.0)  # websockets alone takes 10
-
-
 def test_nobody_there_is_said_so() -> None:
     async def main() -> None:
         async with await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0) as server:
@@ -386,7 +366,7 @@ def test_a_turn_may_be_sent_at_once() -> None:
 
 def test_a_network_that_takes_nothing_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STALL", 0.05)
-    monkeypatch.setattr(module, "CLOSE", 0.02)
+    monkeypatch.setattr(deepgram, "CLOSE", 0.02)
 
     async def main() -> None:
         agent = FakeAgent(HiddenWords)
@@ -536,7 +516,7 @@ def test_texts_may_come_after_their_sound(options: dict[str, Any]) -> None:
 
 
 def test_a_server_that_does_not_close_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CLOSE", 0.02)
+    monkeypatch.setattr(deepgram, "CLOSE", 0.02)
 
     async def main() -> None:
         agent = FakeAgent(HiddenWords)
