@@ -128,17 +128,20 @@ def test_nobody_there(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @asynccontextmanager
-async def mute() -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A server that takes connections, and neither answers nor lets go; its base URL, and whether it has taken one."""
+async def mute(says: bytes = b"") -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A server that takes connections and says nothing, or this and no more; where it is, and if it has taken one."""
     held: list[asyncio.StreamWriter] = []
     taken = asyncio.Event()
 
     async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         held.append(writer)
         taken.set()
+        if says:
+            writer.write(says)
+            writer.write_eof()
 
     async with await asyncio.start_server(accept, "127.0.0.1", 0) as listening:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", taken
+        yield f"//127.0.0.1:{listening.sockets[0].getsockname()[1]}", taken
         for writer in held:
             writer.transport.abort()
         while deepgram._leaving:
@@ -181,8 +184,8 @@ def test_a_server_that_never_shakes_hands_is_given_up_in_time(
     monkeypatch.setattr(deepgram_line, "AGAIN", Backoff(tries=1))
 
     async def scene() -> ProviderError:
-        async with mute() as (url, _):
-            account = Account(SECRET, url)
+        async with mute() as (where, _):
+            account = Account(SECRET, f"http:{where}")
             await account.prepare("acme")
             with pytest.raises(ProviderError) as caught:
                 async with asyncio.timeout(BOUND):
@@ -196,8 +199,8 @@ def test_a_server_that_never_shakes_hands_is_given_up_in_time(
 
 def test_whoever_gives_up_a_connection_waits_for_nothing() -> None:
     async def scene() -> None:
-        async with mute() as (url, taken):
-            giving_up = asyncio.create_task(connected(url))
+        async with mute() as (where, taken):
+            giving_up = asyncio.create_task(connected(f"http:{where}"))
             await taken.wait()
             giving_up.cancel()
             async with asyncio.timeout(BOUND):
@@ -276,14 +279,9 @@ def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch, caplog: pytes
 
 
 def test_tls_with_a_server_that_speaks_none(caplog: pytest.LogCaptureFixture) -> None:
-    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        await reader.read()
-        writer.close()
-
     async def scene() -> ProviderError:
-        async with await asyncio.start_server(plain, "127.0.0.1", 0) as listening:
-            return await connected(f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        async with mute(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (where, _):
+            return await connected(f"https:{where}")
 
     error = run(scene())
     assert error.cause is Cause.NETWORK
@@ -292,14 +290,9 @@ def test_tls_with_a_server_that_speaks_none(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_no_tls_with_a_server_that_wants_it(caplog: pytest.LogCaptureFixture) -> None:
-    async def alert(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        writer.write(b"\x15\x03\x03\x00\x02\x02\x46")  # a TLS alert: what came is no TLS
-        writer.close()
-
     async def scene() -> ProviderError:
-        async with await asyncio.start_server(alert, "127.0.0.1", 0) as listening:
-            return await connected(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        async with mute(b"\x15\x03\x03\x00\x02\x02\x46\n") as (where, _):  # a TLS alert: what came is no TLS
+            return await connected(f"http:{where}")
 
     caplog.set_level(logging.DEBUG)
     error = run(scene())
