@@ -54,7 +54,6 @@ class Listening:
         self._stt = stt
         self._vad = vad
         self._hints = hints
-        self._trust()
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._ear_alarm = Alarm(self._work)
@@ -86,6 +85,7 @@ class Listening:
         self._inputs: deque[EarInput] = deque()
         self._working = False
         self._warned = False
+        self._trust()
 
     async def run(self) -> None:
         """Keep a recogniser open, until cancelled, or until it has failed too often in a row."""
@@ -175,8 +175,10 @@ class Listening:
             self._guard(self._stream.expect, hints)
 
     def _trust(self) -> None:
-        """Whether what is understood so far was really said; which recogniser is in use may change."""
-        self._ear.trusting = not (self._hints.grammar and self._stt.fits_grammar)
+        """Whether what is understood so far was really said. Which recogniser is in use may change, and differ from one
+        caller to the next: a stream that knows is asked itself."""
+        fits = getattr(self._stream, "fits_grammar", self._stt.fits_grammar)
+        self._ear.trusting = not (self._hints.grammar and fits)
 
     # -- voice activity
 
@@ -286,6 +288,7 @@ class Listening:
         except Exception as error:
             return error
         self._stream, self._asked, self._broke = stream, 0, None
+        self._trust()
         if self._listening:
             self._begin()
         self._consumer = asyncio.ensure_future(self._consume(stream))
@@ -311,6 +314,7 @@ class Listening:
             async for hearing in stream:
                 if isinstance(hearing, Final):
                     self._note_final()
+                self._trust()
                 self._input(hearing)
         except Exception as error:
             return error

@@ -140,6 +140,31 @@ def test_who_is_hushed_is_forgotten_and_heard_again_later() -> None:
     play(scene)
 
 
+def test_partials_are_believed_as_far_as_the_stream_in_use_can_be() -> None:
+    class Own(RecognizerStream):
+        """It has another recogniser behind it than a new stream would have, and may change."""
+
+        fits_grammar = False
+
+    class Several(Recognizer):
+        def stream(self, hints: Hints) -> RecognizerStream:
+            self.streams.append(Own(self, hints))
+            return self.streams[-1]
+
+    async def scene(booth: Booth) -> None:
+        assert booth.ear.trusting
+        await booth.hear(spoken("some"))
+        booth.stream.fits_grammar = True  # type: ignore[attr-defined]
+        assert booth.ear.trusting
+        await booth.say("tea")
+        assert not booth.ear.trusting  # from the next words on
+        booth.stream.fail()
+        await asyncio.sleep(1)
+        assert booth.ear.trusting  # another stream
+
+    play(scene, Several(), hints=Hints(grammar="#JSGF V1.0; grammar g; public <s> = tea;"))
+
+
 def test_what_is_expected_changes_how_far_partials_are_believed() -> None:
     async def scene(booth: Booth) -> None:
         assert not booth.ear.trusting
