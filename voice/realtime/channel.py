@@ -19,7 +19,7 @@ from voice.channel import APOLOGY
 from voice.ear import Ear
 from voice.ear_signals import EarTimes
 from voice.events import Dropped, Event, ReplySettled, TurnDropped, TurnEnded
-from voice.floor import FloorTimes, FloorView
+from voice.floor import Blocker, FloorAction, FloorChanged, FloorState, FloorTimes, FloorView
 from voice.legs import LegExchange
 from voice.listening import Listening
 from voice.making import close
@@ -41,6 +41,9 @@ AWAY = 5.0
 """Seconds that a line waits for a session that is being opened; then whoever wanted it said may say it later."""
 BEGUN = 15.0
 """Seconds that a line may take to be begun: one that is queued waits for what the model is saying."""
+
+
+_TALKS = (Blocker.CALLER_SPEAKING, Blocker.CALLER_PAUSED)
 
 
 class _Follower:
@@ -114,6 +117,7 @@ class RealtimeChannel(LegExchange):
         self._link = Link(self._model, _Follower(self), self._backoff)
         self._replies = Replies(self._link, self._times.own_reply)
         self._replies.unasked = lambda: self._open and self.unasked()
+        self._replies.may = self._may_speak
         self._heard_by = Callers(
             self._model.name,
             self._link.push,
@@ -188,6 +192,16 @@ class RealtimeChannel(LegExchange):
                 pass
         self._heard_by.follow(event)
         super()._react(event, before)
+
+    def _follow(self, action: FloorAction) -> None:
+        super()._follow(action)
+        if isinstance(action, FloorChanged) and self._open:
+            self._replies.reconsider()
+
+    def _may_speak(self) -> bool:
+        """Somebody hears, and no caller speaks."""
+        view = self._watch.view
+        return view.state is not FloorState.EMPTY and view.blocker not in _TALKS
 
     # -- utterances
 

@@ -161,6 +161,8 @@ class Link:
             self._follower.opened()
             async for event in session:
                 self._take_in(event)
+                if isinstance(event, CallerSaid):
+                    await asyncio.sleep(0)  # the caller's ear takes it in before what the model says to it
         except Exception as broken:
             error = self._known(broken)
         finally:

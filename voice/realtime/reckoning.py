@@ -52,6 +52,11 @@ class Stretch:
         """How much it says, with a blank after each word."""
         return sum(last - first + 1 for first, last in self.words)
 
+    def learn(self) -> None:
+        """It is all there: how fast the voice is, is known better."""
+        if self.words and self.begin is not None and self.end is not None and not self.short:
+            self.pace.note(self.chars, self.end - self.begin)
+
     def ends(self) -> list[tuple[int, int, int]]:
         """(first sample, last sample, characters of the text) of each word."""
         if self.begin is None or not self.words:
@@ -91,8 +96,6 @@ class Reckoning(Marks):
     def close(self, stretch: Stretch, sample: int, *, short: bool = False) -> None:
         """Its sound ends at `sample`; `short`: before its words do, most likely."""
         stretch.end, stretch.short = sample, short
-        if stretch.begin is not None and not short:
-            stretch.pace.note(stretch.chars, sample - stretch.begin)
         self._reckon()
 
     def _reckon(self) -> None:

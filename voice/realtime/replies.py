@@ -110,7 +110,11 @@ class Replies:
         """What functions came to of which the model is not told yet."""
         self._asked: int | None = None
         """Somebody was asked to make an utterance of what waits, after so many turns."""
+        self._passed_over = False
+        """An utterance that was to be made of it was cut before it was begun; the floor has not changed since."""
         self._error: ProviderError | None = None
+        self.may: Callable[[], bool] = lambda: True
+        """Whether anything could be heard now: somebody is there, and no caller speaks."""
         self.unasked: Callable[[], bool] = lambda: False
         """Called when the model says something, or calls a function, while no reply is owed; False: nobody wants it."""
 
@@ -215,6 +219,8 @@ class Replies:
 
     def owe(self, turn: str) -> None:
         """A caller's turn has ended."""
+        if not self._awaited and self._reading is None:
+            self._drop(lambda take: True)  # it was begun before that
         self._turns += 1
         self._awaited[turn] = self._turns
         self._unwanted_until = float("-inf")
@@ -242,9 +248,13 @@ class Replies:
     def pass_over(self) -> None:
         """The utterance that was to be made of what the model says unasked was cut before it was begun."""
         if self._asked is not None:
-            turns, self._asked = self._asked, None
+            turns, self._asked, self._passed_over = self._asked, None, True
             self._drop(lambda take: take.turns <= turns)
-            self._offer()
+
+    def reconsider(self) -> None:
+        """The floor has changed: what waits may be wanted now."""
+        self._passed_over = False
+        self._offer()
 
     # -- inside
 
@@ -263,7 +273,8 @@ class Replies:
 
     def _offer(self) -> None:
         """If nobody is going to ask for what waits, somebody has to be asked to."""
-        if self._events and self._reading is None and not self._awaited and self._asked is None:
+        owed = self._reading is not None or self._awaited or self._asked is not None
+        if self._events and not owed and not self._passed_over and self.may():
             self._asked = self._turns
             if not self.unasked():
                 self._asked = None

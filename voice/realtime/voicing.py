@@ -112,6 +112,8 @@ class Voicing(Voice):
             log.error("utterance %s cannot be made: %s: %s", utterance.id, type(error).__name__, error, exc_info=trace)
         finally:
             self._replies.close(self, cut=cut)
+            for stretch in self._stretches.values():
+                stretch.learn()
 
     # -- inside
 
@@ -200,7 +202,7 @@ class Voicing(Voice):
         while (pcm := await _within(STALLED, take)) is not None:
             self._add(pcm)
         self._add(bytes(2 * (-self._total % FRAME_SAMPLES)))
-        self._marks.close(stretch, self._total, short=take.cut)
+        self._marks.close(stretch, self._total, short=take.cut or take.error is not None)
         self.utterance.short = self.utterance.short or take.cut
         self._made(0)
         if take.error is not None:

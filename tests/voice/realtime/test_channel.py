@@ -18,7 +18,16 @@ from voice.events import Deafness, Dropped, SpeakingPaused, SpeechStarted, TurnD
 from voice.floor import Blocker, FloorState
 from voice.leg import Hearing
 from voice.realtime.native import NativeVoice
-from voice.realtime.session import FunctionCalled, Injection, Instructions, ReplyEnded
+from voice.realtime.session import (
+    CallerSaid,
+    FunctionCalled,
+    Injection,
+    Instructions,
+    ReplyAudio,
+    ReplyEnded,
+    ReplyStarted,
+    ReplyText,
+)
 
 LONG = "here is a long answer that goes on for a good while and then some"
 """14 words of 0.3 s."""
@@ -476,13 +485,32 @@ def test_a_second_reply_comes_after_the_first() -> None:
     play(scene, Model(script))
 
 
+def test_a_reply_that_comes_in_the_same_breath_as_the_end_of_the_turn_is_the_reply() -> None:
+    async def scene(room: Room) -> None:
+        def at_once() -> None:
+            session = room.model.session
+            session.emit(CallerSaid("compare them"))
+            session.emit(ReplyStarted())
+            session.emit(ReplyText("on it"))
+            session.emit(ReplyAudio(b"".join(spoken("on it"))))
+            session.emit(ReplyEnded())
+
+        room.model.session._end_turn = at_once  # type: ignore[method-assign]
+        await room.anna.say("compare them", 0.3)
+        room.model.session._end_turn = lambda: None  # type: ignore[method-assign]
+        await room.anna.play(quiet(2))
+        assert room.anna.text == "on it"
+        assert (len(room.replies), room.unasked) == (1, [])
+
+    play(scene)
+
+
 def test_nothing_unasked_is_said_over_a_caller() -> None:
     async def scene(room: Room) -> None:
         asyncio.get_running_loop().call_later(0.5, room.model.session.say, "hello there")
         await room.anna.say("what i want to say is rather long", 4)
         assert room.anna.text == "you said what i want to say is rather long"
-        (greeting,) = room.unasked
-        assert (greeting.interrupted_by, greeting.started) == ("anna", None)
+        assert room.unasked == []
 
     play(scene, Model(yields=False))
 
