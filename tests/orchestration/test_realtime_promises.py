@@ -120,7 +120,7 @@ class Stage:
                     self.watcher.over.add(utterance.id)
                 return utterance
 
-            channel.say = noting  # type: ignore[method-assign, assignment]
+            channel.say = noting  # type: ignore[method-assign]
         return session
 
     async def come(self, who: str) -> None:

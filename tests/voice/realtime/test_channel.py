@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.voice.doubles import FakeLeg, Synthesizer, noise, quiet
+from tests.voice.doubles import FakeLeg, Synthesizer, noise, quiet, spoken
 from tests.voice.realtime.double import ALL, Model, Session
 from tests.voice.realtime.room import HOST, Room, now, play
 from voice.backoff import Backoff
