@@ -7,12 +7,14 @@ words. Such a reply fails as a ProviderError, and whoever speaks says sorry.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from orchestration.content import says_something
 from orchestration.models.grammar import merged
-from orchestration.models.model import Delta, Message, Model, TextDelta, ToolCall, ToolSpec
+from orchestration.models.model import Delta, Message, Model, Role, TextDelta, ToolCall, ToolSpec
+from orchestration.models.structured import Structured
 from voice.backoff import Backoff
 from voice.cancellation import cancelled_here
 from voice.check import Check
@@ -25,14 +27,16 @@ FIRST = 6.0
 STALL = 12.0
 """Seconds without anything after the first words; a long tool call comes whole, and takes a while to be written."""
 
+NOTHING = "it said nothing"
+
 
 class FallbackModel:
     """`models` in order of preference, one or more; their breakers are shared by all rooms.
 
     `backoff`: how often one is asked again before the next is. `first_token` and `stall`: seconds to the first words
     and between later ones that count as a failure. `failures`, `pause`, `longest`: see `voice.breaker.Breaker`. It
-    offers a grammar only where all its models do, as any other takes any words. Raises ValueError and TypeError naming
-    what is wrong.
+    offers a grammar only where all its models do, as any other takes any words; and it can be held to a shape
+    (`orchestration.models.structured`) where all can be. Raises ValueError and TypeError naming what is wrong.
     """
 
     def __init__(
@@ -55,9 +59,21 @@ class FallbackModel:
         self.name = self._standby.name
         if all(callable(getattr(model, "grammar", None)) for model in models):
             self.grammar = self._grammar
+        if all(isinstance(model, Structured) for model in models):
+            self.write_json = self._write_json
 
     def __repr__(self) -> str:
         return f"FallbackModel({self.name})"
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """What it is made of, in order of preference."""
+        return self._standby.providers
+
+    @property
+    def preemptive(self) -> bool:
+        """Whether the one that would be asked now is asked ahead (`orchestration.preemptive`)."""
+        return getattr(self.models[self._standby.preferred], "preemptive", True) is True
 
     async def prepare(self) -> None:
         """Make all ready that can be; one that fails is done without. Raises ProviderError when none is left."""
@@ -72,22 +88,36 @@ class FallbackModel:
         """It works as far as those it is made of do."""
         return Check("fallback", True, "falls from one model to the next")
 
-    async def stream(
+    def stream(
         self, messages: Sequence[Message], *, prompt: str = "", tools: Sequence[ToolSpec] = ()
     ) -> AsyncGenerator[Delta, None]:
         """Answer the conversation so far. Raises ProviderError: all failed, or one did after it had begun to answer."""
+        return self._fall(
+            lambda model: model.stream(messages, prompt=prompt, tools=tools), done=_may_be_silent(messages)
+        )
+
+    def _write_json(
+        self, messages: Sequence[Message], *, prompt: str = "", schema: Mapping[str, Any]
+    ) -> AsyncGenerator[Delta, None]:
+        """See `orchestration.models.structured.Structured`; raises what `stream` does."""
+        return self._fall(lambda model: _structured(model).write_json(messages, prompt=prompt, schema=schema))
+
+    async def _fall(
+        self, ask: Callable[[Model], AsyncGenerator[Delta, None]], *, done: bool = False
+    ) -> AsyncGenerator[Delta, None]:
+        """The answer of the first that gives one. `done`: none at all is one, too."""
         turn = self._standby.turn(self._backoff)
         while True:
             which = await turn.next(rounds=False)
             answer = _Answer(Patience())
             try:
-                deltas = self._standby.providers[which].stream(messages, prompt=prompt, tools=tools)
+                deltas = ask(self.models[which])
                 async with aclosing(deltas), answer.patience:
                     while (delta := await self._next(deltas, answer, which)) is not None:
                         answer.take(delta)
                         yield delta
-                if not answer.came:
-                    raise ProviderError(self._standby.name_of(which), Cause.ANSWER, "it said nothing")
+                if not answer.begun and not done:
+                    raise ProviderError(self._standby.name_of(which), Cause.ANSWER, NOTHING)
             except Exception as error:
                 failure = error
             except BaseException:  # nobody wants the rest
@@ -99,8 +129,10 @@ class FallbackModel:
             if answer.begun:
                 turn.failed(failure, then="the reply fails, as its words may be out")
                 raise self._broken_off(which, failure) from None
-            hung = isinstance(failure, ProviderError) and failure.cause is Cause.TIMEOUT and turn.spare()
-            if hung or not await turn.retry(failure):
+            hopeless = isinstance(failure, ProviderError) and (
+                failure.cause is Cause.TIMEOUT or failure.detail == NOTHING
+            )  # at least where another could be asked instead
+            if (hopeless and turn.spare()) or not await turn.retry(failure):
                 turn.failed(failure)
 
     async def _next(self, deltas: AsyncGenerator[Delta, None], answer: _Answer, which: int) -> Delta | None:
@@ -126,6 +158,25 @@ class FallbackModel:
     def _grammar(self) -> str:
         """All that any of them understands."""
         return merged([model.grammar() for model in self._standby.providers])  # type: ignore[attr-defined]
+
+
+def _may_be_silent(messages: Sequence[Message]) -> bool:
+    """Whether a reply without words makes sense: Claude often adds none to a tool's result when it has said all before
+    it called the tool. (https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons, "empty responses")
+    """
+    if not messages or messages[-1].role is not Role.TOOL:
+        return False
+    for message in reversed(messages):
+        if message.role is Role.USER:
+            return False
+        if message.role is Role.ASSISTANT and says_something(message.text):
+            return True
+    return False
+
+
+def _structured(model: Model) -> Structured:
+    assert isinstance(model, Structured), "all are"
+    return model
 
 
 class _Answer:

@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestration import Agent
 from orchestration.models import FallbackModel, Intent, Scripted
 from orchestration.models.fallback import FIRST, STALL
 from orchestration.models.model import Delta, Message, Role, TextDelta, ToolCall, ToolSpec, Usage
+from orchestration.models.structured import Structured, structured
+from orchestration.preemptive import worth_it
 from orchestration.speech import Closed
-from tests.orchestration.models.double import Double, Part, calls
+from tests.orchestration.models.double import Double, Part, Writer, calls
 from voice import clock
 from voice.backoff import Backoff
 from voice.provider_error import Cause, ProviderError
@@ -133,15 +136,135 @@ def test_a_connection_that_breaks_is_tried_again() -> None:
     assert ask(first).text == "One."
 
 
-def test_silence_is_no_answer_but_a_counted_one_is() -> None:
-    assert ask(one([]), two(), backoff=ONCE).text == "Two."
+@pytest.mark.parametrize("counted", [False, True])
+def test_silence_is_no_answer_and_the_next_is_asked_at_once(counted: bool) -> None:
+    first, second = Quiet(counted), two()
+    reply = ask(first, second)
+    assert (reply.text, reply.seconds, len(first.asked)) == ("Two.", 0.0, 1)
+    assert reply.deltas[:-1] == [Usage("one", 10, 0)] * counted  # it is paid all the same
+    reply = ask(one([], ["One."]))
+    assert (reply.text, reply.error) == ("One.", None)
+    alone = ask(Quiet(counted))
+    assert "it said nothing" in str(alone.error)
 
-    class Counting(Double):
-        async def stream(self, messages: Sequence[Message], **how: Any) -> AsyncGenerator[Delta, None]:
+
+class Quiet(Double):
+    """It says nothing, and may count that."""
+
+    def __init__(self, counted: bool) -> None:
+        super().__init__([[]], "one")
+        self._counted = counted
+
+    async def stream(self, messages: Sequence[Message], **how: Any) -> AsyncGenerator[Delta, None]:
+        async for delta in super().stream(messages, **how):
+            yield delta
+        if self._counted:
             yield Usage("one", 10, 0)
 
-    reply = ask(Counting([]), two())
-    assert reply.deltas == [Usage("one", 10, 0)]
+
+LOOK = Message(Role.ASSISTANT, "I look it up.", (calls("look"),))
+LOOK_SILENTLY = Message(Role.ASSISTANT, " ", (calls("look"),))
+FOUND = Message(Role.TOOL, "written down", call="c1")
+
+
+@pytest.mark.parametrize(
+    ("messages", "silent"),
+    [
+        ([*ASKED, LOOK, FOUND], True),
+        ([*ASKED, LOOK, FOUND, LOOK_SILENTLY, FOUND], True),
+        ([*ASKED, LOOK_SILENTLY, FOUND], False),
+        ([*ASKED, LOOK, FOUND, *ASKED], False),
+        ([*ASKED, LOOK, FOUND, *ASKED, LOOK_SILENTLY, FOUND], False),
+        ([], False),
+    ],
+)
+def test_a_model_that_has_said_all_may_say_nothing_to_a_tools_result(messages: list[Message], silent: bool) -> None:
+    async def main() -> None:
+        first, second = Quiet(True), two()
+        async with aclosing(FallbackModel([first, second]).stream(messages)) as deltas:
+            said = [delta async for delta in deltas]
+        assert (said == [Usage("one", 10, 0)]) is silent
+        assert len(second.asked) == (not silent)
+
+    clock.run(main())
+
+
+def test_an_agent_whose_model_says_nothing_more_has_answered() -> None:
+    async def note(what: str) -> str:
+        return "noted"
+
+    async def main() -> None:
+        model = one(["I note it.", calls("note", what="tea")], [])
+        agent = Agent("host", model=[model, two()], tools=[note])
+        async with asyncio.TaskGroup() as group:
+            assert [piece async for piece in agent.reply(ASKED, group=group)] == ["I note it."]
+        assert len(model.asked) == 2
+
+    clock.run(main())
+
+
+SHAPE = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
+class DeadWriter(Writer):
+    """It breaks after `words` words."""
+
+    def __init__(self, words: int = 0) -> None:
+        super().__init__(*['{"city": '] * 9)
+        self._words = words
+
+    async def write_json(self, messages: Sequence[Message], **how: Any) -> AsyncGenerator[Delta, None]:
+        async for delta in super().write_json(messages, **how):
+            if not self._words:
+                break
+            yield delta
+        raise failing()
+
+
+def test_one_that_can_be_held_to_a_shape_stands_in_for_another() -> None:
+    async def main() -> None:
+        dead, writer = DeadWriter(), Writer('{"city": "Rome"}')
+        model = FallbackModel([dead, writer])
+        assert isinstance(model, Structured)
+        assert await structured(model, ASKED, schema=SHAPE) == {"city": "Rome"}
+        assert len(dead.asked) == 3
+        assert writer.asked[0][2] == SHAPE
+
+    clock.run(main())
+
+
+def test_what_broke_off_in_a_shape_is_not_begun_anew() -> None:
+    async def main() -> None:
+        writer = Writer('{"city": "Rome"}')
+        with pytest.raises(ProviderError):
+            await structured(FallbackModel([DeadWriter(1), writer]), ASKED, schema=SHAPE)
+        assert not writer.asked
+
+    clock.run(main())
+
+
+def test_where_one_cannot_be_held_to_a_shape_all_are_offered_the_tool() -> None:
+    async def main() -> None:
+        model = FallbackModel([one([calls("answer", city="Rome")]), Writer()])
+        assert not isinstance(model, Structured)
+        assert await structured(model, ASKED, schema=SHAPE) == {"city": "Rome"}
+
+    clock.run(main())
+
+
+def test_it_is_asked_ahead_where_the_one_that_would_be_asked_is() -> None:
+    class Ready(Double):
+        preemptive = False
+
+    async def main() -> None:
+        first = one([failing(Cause.KEY)])
+        model = FallbackModel([first, Ready([["Two."]])], failures=1)
+        assert worth_it(model)
+        assert [d async for d in model.stream(ASKED)] == [TextDelta("Two.")]
+        assert not worth_it(model)  # the first is left alone
+        assert not worth_it(FallbackModel([Ready([["One."]]), first]))
+
+    clock.run(main())
 
 
 def test_after_the_first_words_nothing_is_begun_anew() -> None:
