@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from orchestration.content import says_something
+from orchestration.models.given import model_of
 from orchestration.models.model import Message, Model, Role, TextDelta, ToolCall
 from orchestration.models.watched import ModelSilentError, ToolLoopError, watched
 from orchestration.renamed import renamed
@@ -45,6 +46,10 @@ _ELSEWHERE = {
 class Agent:
     """Who talks, or works. `role` and `description` tell people and other agents what it is for.
 
+    `model` may be a list, best first: where one fails before its first word, the next is asked. One that is reached by
+    a network (`Anthropic()`) is asked again when it fails, and left alone for a while when it keeps failing. In both
+    cases the attribute is a `FallbackModel`, and its `models` are those that were given.
+
     `greeting` is said to a caller who comes in. `memory` is a pattern, of which every room makes a fresh one (None: a
     window of the last 50 messages).
     """
@@ -54,7 +59,7 @@ class Agent:
         self,
         id: str,
         *,
-        model: Model,
+        model: Model | Sequence[Model],
         prompt: str = "",
         role: str = "",
         description: str = "",
@@ -62,15 +67,14 @@ class Agent:
         tools: Sequence[Tool | Callable[..., Any]] = (),
         memory: MemoryProvider | None = None,
     ) -> None:
-        """Raises ValueError for a bad id, TypeError for unknown arguments, for what is no model, no text and no memory,
-        and for two tools of one name."""
+        """Raises ValueError for a bad id and for an empty list of models, TypeError for unknown arguments, for what is
+        no model, no text and no memory, and for two tools of one name."""
         self.id = valid_id(id)
-        if not callable(getattr(model, "stream", None)):
-            raise TypeError(f"model: {model!r:.60} is no model, like Scripted(...)")
+        asked = model_of(model)
         for field, text in {"prompt": prompt, "role": role, "description": description, "greeting": greeting}.items():
             if not isinstance(text, str):
                 raise TypeError(f"{field}: {type(text).__name__} is no text; give a str")
-        self.model = model
+        self.model = asked
         self.prompt = prompt
         self.role = role
         self.description = description

@@ -41,9 +41,12 @@ class Speech:
     """What is None is chosen: the best provider that works on this machine (`sottovoce doctor` shows which).
 
     `stt` and `tts` may be lists, best first: where one fails, or keeps failing, the next takes over in the middle of
-    the call, and gives way when the first is well again. `endpointer` decides when a turn is over (None: the recogniser
-    if it does that, otherwise silence); a turn model, like `voice.smart_turn.SmartTurn()`, is asked at each pause.
-    `preemptive`: models are asked ahead when a turn is most likely over.
+    the call, and gives way when the first is well again. One that is reached by a network (`Deepgram()`) is asked again
+    when it fails. In both cases the attribute is a fallback over what was given, once it is prepared.
+
+    `endpointer` decides when a turn is over (None: the recogniser if it does that, otherwise silence); a turn model,
+    like `voice.smart_turn.SmartTurn()`, is asked at each pause. `preemptive`: models are asked ahead when a turn is
+    most likely over.
 
     `realtime`: a model that hears, thinks and speaks by itself talks with the callers, with the prompts and tools of
     the room's agents; their own models work in the background and answer what is written. `tts`, if it is given, says
@@ -131,7 +134,9 @@ class Speech:
     @staticmethod
     def _recognizer(given: SpeechRecognizer | Sequence[SpeechRecognizer]) -> SpeechRecognizer:
         if not isinstance(given, Sequence):
-            return given
+            if not _remote(given):
+                return given
+            given = [given]
         from voice.stt.fallback import FallbackRecognizer
 
         return FallbackRecognizer(given)
@@ -139,10 +144,17 @@ class Speech:
     @staticmethod
     def _synthesizer(given: Synthesizer | Sequence[Synthesizer]) -> Synthesizer:
         if not isinstance(given, Sequence):
-            return given
+            if not _remote(given):
+                return given
+            given = [given]
         from voice.tts.fallback import FallbackSynthesizer
 
         return FallbackSynthesizer(given)
+
+
+def _remote(provider: object) -> bool:
+    """Whether it is reached by a network: what fails there may work when it is asked again."""
+    return getattr(provider, "remote", False) is True
 
 
 def hints(room: Room) -> Hints:

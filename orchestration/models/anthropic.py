@@ -80,6 +80,9 @@ class Anthropic:
     `anthropic_prices.PRICES`. Raises ValueError naming what is wrong.
     """
 
+    remote = True
+    """An agent that has it alone asks it again (`orchestration.models.given`)."""
+
     def __init__(
         self,
         model: str | None = None,

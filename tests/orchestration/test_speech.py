@@ -11,6 +11,7 @@ import pytest
 
 from delivery import WaitForIdle
 from orchestration import Agent, Runtime, Speech
+from orchestration.models.anthropic import Anthropic
 from orchestration.models.grammar import merged
 from orchestration.models.prepared import Prepared
 from orchestration.models.scripted import Intent, Scripted
@@ -21,9 +22,12 @@ from tests.voice.spoken import said
 from tests.voice.test_judging import Model
 from voice.clock import run
 from voice.endpointing import GivenEnd, SoFar
+from voice.stt.deepgram import Deepgram as Nova
+from voice.stt.deepgram_flux import DeepgramFlux
 from voice.stt.fallback import FallbackRecognizer
 from voice.stt.pocketsphinx import Pocketsphinx
 from voice.stt.recognizer import Final, Hints
+from voice.tts.deepgram import Deepgram as Aura
 from voice.tts.fallback import FallbackSynthesizer
 
 
@@ -81,6 +85,29 @@ def test_a_list_is_taken_one_after_the_other() -> None:
     assert isinstance(speech.stt, FallbackRecognizer)
     assert isinstance(speech.tts, FallbackSynthesizer)
     assert list(speech.stt.standby.providers) == [first, second]
+
+
+def test_one_that_a_network_may_fail_is_asked_again() -> None:
+    class Ears(Recognizer):
+        remote = True
+
+    class Voice(Synthesizer):
+        remote = True
+
+    speech = Speech(ears := Ears(), voice := Voice(), Vad())
+    run(speech.prepare())
+    assert isinstance(speech.stt, FallbackRecognizer)
+    assert isinstance(speech.tts, FallbackSynthesizer)
+    assert (speech.stt.name, list(speech.stt.standby.providers)) == (ears.name, [ears])
+    assert speech.tts.name == voice.name
+    before = speech.stt, speech.tts
+    run(speech.prepare())
+    assert (speech.stt, speech.tts) == before
+
+
+@pytest.mark.parametrize("cloud", [Nova, DeepgramFlux, Aura, Anthropic])
+def test_clouds_say_that_they_are(cloud: Any) -> None:
+    assert cloud.remote is True
 
 
 def test_turns_end_as_the_recogniser_in_use_has_it() -> None:

@@ -148,8 +148,9 @@ def test_partials_are_believed_as_far_as_the_stream_in_use_can_be() -> None:
 
     class Several(Recognizer):
         def stream(self, hints: Hints) -> RecognizerStream:
-            self.streams.append(Own(self, hints))
-            return self.streams[-1]
+            stream = Own(self, hints)
+            self.streams.append(stream)
+            return stream
 
     async def scene(booth: Booth) -> None:
         trusting = [booth.ear.trusting]

@@ -47,6 +47,7 @@ class Deepgram:
     """
 
     name = "deepgram"
+    remote = True
     endpoints = False
     fits_grammar = False
 

@@ -40,6 +40,7 @@ class DeepgramFlux:
     """
 
     name = "deepgram-flux"
+    remote = True
     endpoints = True
     fits_grammar = False
 

@@ -47,6 +47,7 @@ class Deepgram:
     """
 
     name = "deepgram"
+    remote = True
 
     def __init__(
         self,
