@@ -25,7 +25,8 @@ from voice.realtime.microphone import Microphone
 
 
 class Callers:
-    """Of one channel. `tell` takes events; `answers` says whether a mere "yeah" would be an answer now."""
+    """Of one channel. `tell` takes events; `answers` says whether a mere "yeah" would be an answer now, `heard` whether
+    there is a model that hears: one that is being reached again is told the turn that is under way, if that lasts."""
 
     def __init__(
         self,
@@ -34,18 +35,24 @@ class Callers:
         tell: Callable[[Event], None],
         new_id: Callable[[], str],
         answers: Callable[[], bool],
+        heard: Callable[[], bool],
     ) -> None:
         self._name = name
         self._tell = tell
         self._new_id = new_id
         self._answers = answers
+        self._heard = heard
         self._hearings: dict[str, ModelHearing] = {}
         self.microphone = Microphone(push)
 
     def hearing(self, caller: str) -> tuple[ModelHearing, ModelEnd]:
         """What stands for a recogniser and an endpointer at this caller's ear."""
         hearing = self._hearings[caller] = ModelHearing(self._name)
-        return hearing, ModelEnd(lambda: hearing.noticed or self.microphone.holder != caller)
+
+        def noticed() -> bool:
+            return hearing.noticed or self.microphone.holder != caller or not self._heard()
+
+        return hearing, ModelEnd(noticed)
 
     def follow(self, event: Event) -> None:
         """A caller did something."""

@@ -124,6 +124,7 @@ class RealtimeChannel(LegExchange):
             self.tell,
             lambda: self._new_id("turn"),
             lambda: self._answers(self._watch.view),
+            lambda: self._link.open,
         )
         await super().__aenter__()
         if self._instructions is not None:

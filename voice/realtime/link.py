@@ -111,6 +111,11 @@ class Link:
         if self._session is not None and take is self.newest:
             self._session.cut(heard)
 
+    @property
+    def open(self) -> bool:
+        """There is a session."""
+        return self._session is not None
+
     async def up(self, seconds: float) -> bool:
         """Whether there is a session, within so many seconds."""
         if self._session is None and self.error is None:

@@ -574,6 +574,17 @@ def test_what_is_being_said_when_the_session_is_lost_is_said_to_the_next_one() -
     play(scene)
 
 
+def test_what_is_said_while_there_is_no_session_is_heard_by_the_next_one() -> None:
+    async def scene(room: Room) -> None:
+        room.model.broken = 2
+        room.model.session.lose()
+        await room.anna.say("compare them", 6)
+        assert [t.text for t in room.turns] == ["compare them"]
+        assert room.anna.text == "you said compare them"
+
+    play(scene)
+
+
 def test_a_turn_that_is_lost_with_its_session_is_apologised_for() -> None:
     async def scene(room: Room) -> None:
         await room.anna.say("compare them", 0.4)
