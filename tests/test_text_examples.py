@@ -22,6 +22,8 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 TICK = 0.02
 TALKS = {"custom_strategy", "demo", "loop_reviewers", "supervisor_parallel", "triage", "voice_triage"}
 """Those that are played as calls."""
+CLOUDS = {"cloud", "flux", "livekit_plugins", "local_model", "pipecat_services", "realtime", "smart_turn"}
+"""Those that are called in `test_cloud_examples`."""
 
 
 def loaded(name: str) -> ModuleType:
@@ -35,7 +37,7 @@ def loaded(name: str) -> ModuleType:
 
 
 def test_every_example_is_run_here_or_played_as_a_call() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == TALKS | {name for name, _ in PROGRAMS}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == TALKS | CLOUDS | {name for name, _ in PROGRAMS}
 
 
 LATE = "The train to London is late. The train to Paris is late. The train to Edinburgh Waverley is late."

@@ -93,10 +93,12 @@ class Peer:
 
 
 class FakeDeepgram:
-    """`url` is there once it is entered. `seen`: the queries of the connections that were accepted, oldest first."""
+    """`url` is there once it is entered, at `port` (0: any free one). `seen`: the queries of the connections that were
+    accepted, oldest first."""
 
-    def __init__(self, *handlers: Handler, key: str = KEY) -> None:
+    def __init__(self, *handlers: Handler, key: str = KEY, port: int = 0) -> None:
         self.key = key
+        self._port = port
         self.handlers = {handler.path: handler for handler in handlers}
         self.seen: list[tuple[str, Query]] = []
         self._server: Server | None = None
@@ -104,7 +106,7 @@ class FakeDeepgram:
 
     async def __aenter__(self) -> FakeDeepgram:
         self._server = await serve(
-            self._serve, "127.0.0.1", 0, process_request=self._check, compression=None, ping_interval=None
+            self._serve, "127.0.0.1", self._port, process_request=self._check, compression=None, ping_interval=None
         )
         return self
 
