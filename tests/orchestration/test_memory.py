@@ -55,15 +55,43 @@ def test_a_window_needs_a_size(size: Any) -> None:
         SlidingWindowMemory(size)
 
 
-@given(st.integers(1, 8), st.lists(st.sampled_from(Role)))
-def test_it_never_shows_more_than_its_size_nor_begins_with_a_tools_answer(size: int, roles: list[Role]) -> None:
-    memory = SlidingWindowMemory(size)
+@given(st.integers(1, 30), st.lists(st.sampled_from(Role), max_size=80), st.data())
+def test_it_shows_the_last_messages_within_its_size(size: int, roles: list[Role], data: st.DataObject) -> None:
+    memory, at_once = SlidingWindowMemory(size), SlidingWindowMemory(size)
     messages = [Message(role, str(number)) for number, role in enumerate(roles)]
-    memory.add(*messages)
+    left = list(messages)
+    while left:
+        many = data.draw(st.integers(1, len(left)))
+        memory.add(*left[:many])
+        del left[:many]
+    at_once.add(*messages)
     shown = list(memory.messages())
+    assert shown == list(at_once.messages())
     assert len(shown) <= size
     assert shown == messages[len(messages) - len(shown) :]
     assert not shown or shown[0].role is not Role.TOOL
+    least = min(len(messages), size if size < 10 else size - size // 5)
+    dropped = messages[len(messages) - least : len(messages) - len(shown)]
+    assert all(message.role is Role.TOOL for message in dropped)
+
+
+def test_a_full_window_drops_a_fifth_and_then_grows_again() -> None:
+    memory = SlidingWindowMemory(50)
+    begins, lengths = [], []
+    for number in range(200):
+        memory.add(said(str(number)))
+        begins.append(int(memory.messages()[0].text))
+        lengths.append(len(memory.messages()))
+    assert max(lengths) == 50
+    assert min(lengths[50:]) == 40
+    assert sorted(set(begins)) == [0, *range(11, 160, 11)]
+
+
+def test_a_small_window_drops_what_is_too_much_and_no_more() -> None:
+    memory = SlidingWindowMemory(9)
+    for number in range(30):
+        memory.add(said(str(number)))
+        assert len(memory.messages()) == min(number + 1, 9)
 
 
 def test_a_fresh_window_has_the_same_size_and_nothing_in_it() -> None:

@@ -179,7 +179,8 @@ def test_one_that_fails_later_has_failed() -> None:
     assert len(model.asked) == 1
 
 
-def test_a_window_out_of_which_the_turn_pushes_something_is_no_hindrance() -> None:
+@pytest.mark.parametrize("size", [8, 9, 10, 15, 20])
+def test_a_window_out_of_which_the_turn_pushes_something_is_no_hindrance(size: int) -> None:
     model = thinks(["A lot."])
 
     async def script(call: SimulatedCall) -> None:
@@ -187,7 +188,7 @@ def test_a_window_out_of_which_the_turn_pushes_something_is_no_hindrance() -> No
             await call.say(f"what do you know of {number}")
             await call.hears("A lot")
 
-    play(script, model, agent=Agent("host", model=model, memory=SlidingWindowMemory(9)))
+    play(script, model, agent=Agent("host", model=model, memory=SlidingWindowMemory(size)))
     assert len(model.asked) == 12
 
 

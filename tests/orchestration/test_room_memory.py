@@ -84,4 +84,6 @@ def test_it_does_not_grow_with_the_talk() -> None:
     memory = RoomMemory()
     for number in range(1_000):
         memory.add(user(f"{number}"))
-    assert [m.text for m in memory.messages(HOST)] == [f"{n}" for n in range(950, 1_000)]
+    shown = [m.text for m in memory.messages(HOST)]
+    assert 40 <= len(shown) <= 50
+    assert shown == [f"{n}" for n in range(1_000 - len(shown), 1_000)]
