@@ -280,7 +280,7 @@ def test_a_local_model_answers_without_a_key_and_costs_nothing(monkeypatch: pyte
     ("name", "missing"),
     [
         ("livekit_plugins", "livekit.plugins"),
-        ("pipecat_services", "pipecat"),
+        ("pipecat_services", "pipecat.services.assemblyai.stt"),
     ],
 )
 def test_without_the_plugin_there_is_one_clear_line(name: str, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
