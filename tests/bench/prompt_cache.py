@@ -1,8 +1,9 @@
 """What a long talk costs with a window that slides, and with one that drops in steps.
 
-`python -m tests.bench.prompt_cache`. A caller and an agent talk for 200 turns; the requests are those of `Anthropic`, counted by the cache of the fake server
-(`tests.fakes.anthropic_rules`). Printed is the share of all input that is read from the cache and what the input costs,
-in tokens that cost the plain price: reading the cache costs a tenth of it, writing it a quarter more.
+`python -m tests.bench.prompt_cache`. A caller and an agent talk for 200 turns; the requests are those of `Anthropic`,
+counted by the cache of the fake server (`tests.fakes.anthropic_rules`). Printed is the share of all input that is read
+from the cache and what the input costs, in tokens that cost the plain price: reading the cache costs a tenth of it,
+writing it a quarter more.
 """
 
 from __future__ import annotations
