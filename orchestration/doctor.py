@@ -19,6 +19,7 @@ from voice.check import Check
 
 if TYPE_CHECKING:
     from orchestration.runtime import Runtime
+    from voice.realtime.session import RealtimeModel
 
 OLDEST_SQLITE = (3, 35)
 """The first that has RETURNING."""
@@ -55,24 +56,55 @@ def examine(runtime: Runtime | None = None) -> list[Finding]:
         ("speaking", speech and speech.tts, _in_a_row("speaking", tts.candidates(), clouds=len(tts.CLOUD))),
         ("voice activity", speech and speech.vad, _in_a_row("voice activity", vad.candidates())),
     ):
-        findings += best if given is None else _given(part, given)
+        if speech and speech.realtime is not None and part != "voice activity":
+            own = _checks(given) if part == "speaking" else []  # says what the other cannot
+            findings += _given(part, [_by_itself(speech.realtime), *own])
+        else:
+            findings += best if given is None else _given(part, _checks(given))
     findings += _models(runtime)
     findings.append(_alone("tasks", _package("dbos", "pip install sottovoce")))
     return findings
 
 
-def _given(part: str, given: object) -> list[Finding]:
+def _given(part: str, checks: Sequence[Check]) -> list[Finding]:
     """What a runtime was given for a part: one provider, or several, of which all but the first stand by."""
-    checks = [_check(each) for each in (given if isinstance(given, Sequence) else [given])]
     return _in_a_row(part, checks, clouds=len(checks))
 
 
+def _checks(given: object) -> list[Check]:
+    """What providers say of themselves: the one that was given, each of a list, or of those that a fallback is of."""
+    from orchestration.models.fallback import FallbackModel
+    from voice.stt.fallback import FallbackRecognizer
+    from voice.tts.fallback import FallbackSynthesizer
+
+    several: Sequence[object]
+    match given:
+        case None:
+            several = ()
+        case FallbackModel():
+            several = given.models
+        case FallbackRecognizer() | FallbackSynthesizer():
+            several = given.providers
+        case list() | tuple():
+            several = given
+        case _:
+            return [_check(given)]
+    return [check for each in several for check in _checks(each)]
+
+
 def _check(provider: object) -> Check:
-    """What a provider says of itself; its own key or server may have been given to it."""
+    """What a provider says of itself; its own key or server may have been given to it. One that stands for others
+    (`LiveKitTTS(elevenlabs.TTS())`) has their name."""
     name = str(getattr(provider, "name", provider))[:60]
     check = getattr(provider, "check", None)
     found = check() if callable(check) else None
-    return found if isinstance(found, Check) else Check(name, True, "given by the app")
+    return replace(found, name=name) if isinstance(found, Check) else Check(name, True, "given by the app")
+
+
+def _by_itself(model: RealtimeModel) -> Check:
+    """What a model that hears, thinks and speaks says of itself."""
+    check = _check(model)
+    return replace(check, detail=f"talks by itself: {check.detail}")
 
 
 def _models(runtime: Runtime | None) -> list[Finding]:
@@ -81,11 +113,14 @@ def _models(runtime: Runtime | None) -> list[Finding]:
 
     if runtime is None or runtime.orchestration is None:
         return _in_a_row("model", [*preference.candidates(), APPS_OWN], clouds=len(preference.CLOUD))
-    found = []
-    for agent in agents_of(runtime.orchestration):
-        check = _check(agent.model)
-        found.append(_alone(f"model of {agent.id}", replace(check, name=str(agent.model.name))))
-    return found
+    realtime = runtime.speech.realtime if runtime.speech else None
+    talking = [] if realtime is None else [_by_itself(realtime)]
+    talkers = runtime.orchestration.agents()
+    return [
+        finding
+        for agent in agents_of(runtime.orchestration)
+        for finding in _given(f"model of {agent.id}", [*(talking if agent in talkers else []), *_checks(agent.model)])
+    ]
 
 
 def _in_a_row(part: str, checks: Sequence[Check], *, clouds: int = 0) -> list[Finding]:

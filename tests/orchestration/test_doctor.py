@@ -11,9 +11,14 @@ import pytest
 
 from orchestration import Agent, Runtime, Speech, Supervisor, doctor
 from orchestration.doctor import Finding, Use, examine, healthy
-from orchestration.models import Intent, Prepared, Scripted
+from orchestration.models import Anthropic, FallbackModel, Intent, Prepared, Scripted
+from tests.orchestration.test_conversation import Talks
 from tests.voice.doubles import Recognizer, Synthesizer
+from tests.voice.realtime.double import Model as RealtimeDouble
 from voice.check import Check
+from voice.stt.fallback import FallbackRecognizer
+from voice.stt.pocketsphinx import Pocketsphinx
+from voice.tts.fallback import FallbackSynthesizer
 
 PARTS = ["python", "storage", "hearing", "speaking", "voice activity", "model", "tasks"]
 
@@ -87,6 +92,76 @@ def test_a_runtime_is_told_what_it_was_given() -> None:
         ("tasks", "dbos", "used"),
     ]
     assert healthy(findings)
+
+
+def row(findings: list[Finding], part: str) -> list[tuple[str, str]]:
+    return [(f.check.name, f.use) for f in findings if f.part == part]
+
+
+class Talker(RealtimeDouble):
+    """One that hears, thinks and speaks."""
+
+    name = "talker"
+
+    @classmethod
+    def check(cls) -> Check:
+        return Check("realtime", True, "its key is set")
+
+
+def test_a_model_that_talks_by_itself_hears_speaks_and_thinks() -> None:
+    host = Agent("host", model=Prepared(["Hello."]))
+    clerk = Agent("clerk", model=Prepared(["Done."]))
+    team = Supervisor(host, workers=[clerk])
+    findings = examine(Runtime(orchestration=team, speech=Speech(realtime=Talker()), state=None))
+    assert row(findings, "hearing") == row(findings, "speaking") == [("talker", "used")]
+    assert row(findings, "model of host") == [("talker", "used"), ("prepared", "stands by")]
+    assert row(findings, "model of clerk") == [("prepared", "used")]
+    details = {f.check.detail for f in findings if f.check.name == "talker"}
+    assert details == {"talks by itself: its key is set"}
+    assert healthy(findings)
+    findings = examine(Runtime(orchestration=team, speech=Speech(realtime=Talker(), tts=Synthesizer()), state=None))
+    assert row(findings, "speaking") == [("talker", "used"), ("test voice", "stands by")]
+
+
+def test_those_of_a_fallback_are_shown_in_order_with_their_own_words() -> None:
+    class Keyless(Prepared):
+        @classmethod
+        def check(cls) -> Check:
+            return Check("keyless", False, "no key", "set a key")
+
+    script = Scripted([Intent(["hello"], answer="Hello.")])
+    host = Agent("host", model=[Keyless(["Hello."], name="keyless"), FallbackModel([Prepared(["Hi."]), script])])
+    ears, voice = Recognizer(), Synthesizer()
+    speech = Speech(stt=FallbackRecognizer([ears, Pocketsphinx()]), tts=[FallbackSynthesizer([voice]), Synthesizer()])
+    findings = examine(Runtime(orchestration=Talks(host), speech=speech, state=None))
+    assert row(findings, "model of host") == [("keyless", "-"), ("prepared", "used"), ("scripted", "stands by")]
+    assert [f.check.fix for f in findings if f.check.name == "keyless"] == ["set a key"]
+    assert row(findings, "hearing")[0] == ("test recogniser", "used")
+    assert row(findings, "hearing")[1][0] == "pocketsphinx"
+    assert row(findings, "speaking") == [("test voice", "used"), ("test voice", "stands by")]
+
+
+def test_a_cloud_that_an_agent_has_alone_is_shown_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
+    host = Agent("host", model=Anthropic())
+    findings = examine(Runtime(orchestration=Talks(host), state=None))
+    assert row(findings, "model of host") == [("anthropic", "used" if find_spec("anthropic") else "-")]
+
+
+def test_one_that_stands_for_others_has_their_name() -> None:
+    class Wrapper(Recognizer):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        @classmethod
+        def check(cls) -> Check:
+            return Check("livekit", True, "LiveKit's STT plugins")
+
+    given = [Wrapper("livekit:elevenlabs"), Wrapper("livekit:azure")]
+    findings = examine(Runtime(speech=Speech(stt=given), state=None))
+    assert row(findings, "hearing") == [("livekit:elevenlabs", "used"), ("livekit:azure", "stands by")]
+    assert {f.check.detail for f in findings if f.part == "hearing"} == {"LiveKit's STT plugins"}
 
 
 @pytest.mark.parametrize("part", ["stt", "tts", "vad"])

@@ -71,6 +71,11 @@ class FallbackRecognizer:
         return f"FallbackRecognizer({self.name})"
 
     @property
+    def providers(self) -> tuple[SpeechRecognizer, ...]:
+        """What it is made of, in order of preference."""
+        return self.standby.providers
+
+    @property
     def endpoints(self) -> bool:
         """Whether the one that would be asked now ends turns by itself; streams may have others."""
         return self.standby.providers[self.standby.preferred].endpoints

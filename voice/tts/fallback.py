@@ -124,6 +124,11 @@ class FallbackSynthesizer:
     def __repr__(self) -> str:
         return f"FallbackSynthesizer({self.name})"
 
+    @property
+    def providers(self) -> tuple[Synthesizer, ...]:
+        """What it is made of, in order of preference."""
+        return self._standby.providers
+
     async def prepare(self) -> None:
         """Make all ready; one that cannot be is done without. Raises ProviderError when none can be."""
         await self._standby.prepare()
