@@ -26,6 +26,9 @@ from voice.tts.synthesizer import SpeechChunk, Synthesizer, WordMark
 STALL = 2.0
 """Seconds without audio after which the next is asked: two may stall in a row within the five that `voice.making`
 waits; streaming voices begin within half a second."""
+LONGEST = 4.7
+"""Seconds without audio after which all are given up, whoever is asked: just before `voice.making` gives up the
+sentence, which does not know that another try may help."""
 PATIENCE = Backoff(tries=2, first=0.3, longest=1.0, patience=3.5)
 """How often all of them are asked once more for a text."""
 CUT = 0.1
@@ -148,21 +151,28 @@ class FallbackSynthesizer:
         return self._synthesize(short_enough(text))
 
     async def _synthesize(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
-        turn = self._standby.turn(self._backoff)
+        request = self._standby.request(self._backoff)
         part, fallen = _Part(0, 0, text), False
+        now = asyncio.get_running_loop().time
+        since = now()
         while True:
-            which = await turn.next()
+            which = await request.next()
+            left = since + max(LONGEST, self._stall) - now()
             try:
-                async with aclosing(self._speak(which, part)) as chunks:
+                async with aclosing(self._speak(which, part, min(self._stall, left))) as chunks:
                     async for chunk in chunks:
                         yield chunk
+                        since = now()
+            except _TooLateError:
+                request.dropped()
+                raise request.error() from None
             except Exception as error:
-                turn.failed(error)
+                request.failed(error)
             except BaseException:  # nobody listens any more
-                (turn.worked if part.bytes else turn.dropped)()
+                (request.worked if part.bytes else request.dropped)()
                 raise
             else:
-                turn.worked()
+                request.worked()
                 if fallen and not part.marks:
                     yield SpeechChunk(b"", part.reckoned(len(text)))
                 return
@@ -175,14 +185,17 @@ class FallbackSynthesizer:
                 after = max((mark.at for mark in (*part.marks, *marks)), default=part.after)
                 part, fallen = _Part(reached, part.before + part.bytes + odd, text, after), True
 
-    async def _speak(self, which: int, part: _Part) -> AsyncGenerator[SpeechChunk, None]:
-        """One provider's go. Raises ProviderError when it stalls or breaks off, and what it raises."""
+    async def _speak(self, which: int, part: _Part, first: float) -> AsyncGenerator[SpeechChunk, None]:
+        """One provider's go, which has `first` seconds to begin. Raises ProviderError when it stalls or breaks off,
+        _TooLateError when it had less time than it needs to stall, and what it raises."""
         name = self._standby.name_of(which)
         chunks: AsyncIterator[SpeechChunk] = self._standby.providers[which].synthesize(part.text[part.start :])
         try:
             async with Patience() as patience:
-                while (chunk := await self._next(chunks, patience, name)) is not None:
+                seconds = first
+                while (chunk := await self._next(chunks, patience, name, seconds)) is not None:
                     yield part.take(chunk)
+                    seconds = self._stall
             if part.broken_off():
                 if not part.bytes:  # it may be the text, in a script that it cannot read: no other room is to suffer
                     raise ProviderError(name, Cause.REQUEST, "it made no audio of the text")
@@ -190,18 +203,26 @@ class FallbackSynthesizer:
         finally:
             await close(chunks)
 
-    async def _next(self, chunks: AsyncIterator[SpeechChunk], patience: Patience, name: str) -> SpeechChunk | None:
+    async def _next(
+        self, chunks: AsyncIterator[SpeechChunk], patience: Patience, name: str, seconds: float
+    ) -> SpeechChunk | None:
         """The next chunk; None at the end."""
         try:
-            return await patience.wait(_some(chunks), self._stall)
+            return await patience.wait(_some(chunks), seconds)
         except TimeoutError:
             if patience.over:
+                if seconds < self._stall:
+                    raise _TooLateError from None
                 raise ProviderError(name, Cause.TIMEOUT, f"no audio for {self._stall:g} s") from None
             raise
         except asyncio.CancelledError:
             if cancelled_here():
                 raise
             raise ProviderError(name, Cause.ANSWER, "it was cancelled") from None
+
+
+class _TooLateError(Exception):
+    """Nobody waits for the sentence any longer; who was asked last did nothing wrong yet."""
 
 
 async def _some(chunks: AsyncIterator[SpeechChunk]) -> SpeechChunk | None:

@@ -15,6 +15,7 @@ from tests.voice.doubles import WORD_FRAMES, Synthesizer, spoken, word_of
 from voice import clock
 from voice.backoff import Backoff
 from voice.leg import FRAME_BYTES, FRAME_SECONDS, RATE
+from voice.making import STALLED
 from voice.provider_error import Cause, ProviderError
 from voice.standby import QUIET
 from voice.tts.fallback import STALL, FallbackSynthesizer
@@ -164,6 +165,38 @@ def test_three_in_a_row() -> None:
 def test_all_fail_and_the_error_names_all() -> None:
     with pytest.raises(ProviderError, match=r"one: server error \(500\); two: no answer in time: no audio for 2 s"):
         speak(Voice("one", "raises", marks=False), Voice("two", "stalls", marks=False), backoff=ONCE)
+
+
+class Fading(Voice):
+    """It refuses at once, and then says no more at all."""
+
+    async def synthesize(self, text: str) -> AsyncIterator[SpeechChunk]:
+        self.texts.append(text)
+        if len(self.texts) == 1:
+            raise DOWN
+        await asyncio.sleep(1e6)
+        yield SpeechChunk(b"")
+
+
+def test_all_fail_before_the_sentence_is_given_up_by_who_waits() -> None:
+    fading, begun = Fading("one"), 0.0
+    stuck = Voice("two", "stalls", marks=False)
+
+    async def main() -> None:
+        nonlocal begun
+        now = asyncio.get_running_loop().time
+        begun = now()
+        try:
+            async for _ in FallbackSynthesizer([fading, stuck]).synthesize(TEXT):
+                pass
+        finally:
+            begun = now() - begun
+
+    with pytest.raises(ProviderError) as caught:
+        clock.run(main())
+    assert caught.value.transient
+    assert len(fading.texts) == 2
+    assert begun < STALLED
 
 
 def test_a_single_one_is_tried_again() -> None:
