@@ -133,9 +133,9 @@ class Standby(Generic[P]):
         others = (which for which in range(len(self.providers)) if which not in without and which not in self._aside)
         return next((which for which in others if self._breakers[which].ready(now)), None)
 
-    def turn(self, backoff: Backoff, asked: int | None = None) -> Turn:
+    def request(self, backoff: Backoff, asked: int | None = None) -> Request:
         """For one request: who is asked next, until one did it or none is left. `asked`: who is asked already."""
-        return Turn(self, backoff, asked)
+        return Request(self, backoff, asked)
 
     def failed(self, which: int, error: Exception, now: float, instead: int | None = None, then: str = "") -> None:
         """It did not. `instead`: who is asked now, or `then`: what is done now, for the log."""
@@ -219,7 +219,7 @@ class Standby(Generic[P]):
         return none
 
 
-class Turn:
+class Request:
     """One request's way through them: each once, in order; then, if `backoff` allows, all once more."""
 
     def __init__(self, standby: Standby[Any], backoff: Backoff, asked: int | None = None) -> None:

@@ -106,9 +106,9 @@ class FallbackModel:
         self, ask: Callable[[Model], AsyncGenerator[Delta, None]], *, done: bool = False
     ) -> AsyncGenerator[Delta, None]:
         """The answer of the first that gives one. `done`: none at all is one, too."""
-        turn = self._standby.turn(self._backoff)
+        request = self._standby.request(self._backoff)
         while True:
-            which = await turn.next(rounds=False)
+            which = await request.next(rounds=False)
             answer = _Answer(Patience())
             try:
                 deltas = ask(self.models[which])
@@ -121,19 +121,19 @@ class FallbackModel:
             except Exception as error:
                 failure = error
             except BaseException:  # nobody wants the rest
-                (turn.worked if answer.came else turn.dropped)()
+                (request.worked if answer.came else request.dropped)()
                 raise
             else:
-                turn.worked()
+                request.worked()
                 return
             if answer.begun:
-                turn.failed(failure, then="the reply fails, as its words may be out")
+                request.failed(failure, then="the reply fails, as its words may be out")
                 raise self._broken_off(which, failure) from None
             hopeless = isinstance(failure, ProviderError) and (
                 failure.cause is Cause.TIMEOUT or failure.detail == NOTHING
             )  # at least where another could be asked instead
-            if (hopeless and turn.spare()) or not await turn.retry(failure):
-                turn.failed(failure)
+            if (hopeless and request.spare()) or not await request.retry(failure):
+                request.failed(failure)
 
     async def _next(self, deltas: AsyncGenerator[Delta, None], answer: _Answer, which: int) -> Delta | None:
         """What comes next; None at the end. Raises ProviderError when nothing does."""

@@ -96,12 +96,12 @@ def test_a_turn_waits_for_who_is_left_alone_for_a_moment_and_not_for_longer() ->
     async def main() -> None:
         one = standby("one")
         one.failed(0, ProviderError("x", Cause.RATE, retry_after=2.0), 0.0)
-        turn = one.turn(Backoff())
-        assert await turn.next() == 0
+        request = one.request(Backoff())
+        assert await request.next() == 0
         assert 2.0 <= clock.now() <= 2.4
         one.failed(0, ProviderError("x", Cause.RATE, retry_after=MOST_ASKED), clock.now())
         with pytest.raises(ProviderError, match="one: left alone for 3600 s"):
-            await one.turn(Backoff()).next()
+            await one.request(Backoff()).next()
         await asyncio.sleep(0)
 
     clock.run(main())

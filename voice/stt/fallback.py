@@ -18,7 +18,7 @@ from voice.cancellation import cancelled_here
 from voice.check import Check
 from voice.leg import RATE
 from voice.provider_error import Cause, ProviderError
-from voice.standby import Standby, Turn
+from voice.standby import Request, Standby
 from voice.stt.recognizer import Final, Hearing, Hints, RecognizerStream, SpeechRecognizer
 
 log = logging.getLogger("sottovoce.providers")
@@ -117,7 +117,7 @@ class _Stream:
         self._closing: set[asyncio.Task[None]] = set()
         self._which: int | None = None
         self._chosen_at = 0.0
-        self._turn: Turn | None = None
+        self._request: Request | None = None
         """The present speech's way through the providers, once one has failed it."""
         self._late = Alarm(self._miss)
         self._again = Alarm(self._retry)
@@ -145,15 +145,15 @@ class _Stream:
             raise RuntimeError("begin() was called twice; call end() before it")
         self._begun = True
         if not self._speeches:
-            self._turn = None
+            self._request = None
             better = self._standby.choose(self._loop.time(), before=self._which)
             if better is not None:
                 self._switch(better)
         self._speeches.append(_Speech())
         if self._inner is not None:
             self._do(self._inner.begin)
-        elif self._turn is None:
-            self._turn = self._standby.turn(self._provider.backoff)
+        elif self._request is None:
+            self._request = self._standby.request(self._provider.backoff)
             self._follow()
 
     def push(self, pcm: bytes) -> None:
@@ -243,9 +243,9 @@ class _Stream:
         if not self._speeches:
             self._blame(which, error)
             return
-        if self._turn is None:
-            self._turn = self._standby.turn(self._provider.backoff, asked=which)
-        self._turn.failed(error)
+        if self._request is None:
+            self._request = self._standby.request(self._provider.backoff, asked=which)
+        self._request.failed(error)
         self._follow()
 
     def _blame(self, which: int, error: Exception) -> None:
@@ -255,23 +255,23 @@ class _Stream:
 
     def _follow(self) -> None:
         """Have the next one go on; when none is left all are asked once more after a while, or it is over."""
-        assert self._turn is not None, "nobody failed"
-        if self._turn.which is not None:
-            self._switch(self._turn.which)
-        elif (wait := self._turn.pause()) is not None:
+        assert self._request is not None, "nobody failed"
+        if self._request.which is not None:
+            self._switch(self._request.which)
+        elif (wait := self._request.pause()) is not None:
             self._again.set(self._loop.time() + wait)
         else:
-            self._results.put_nowait(self._turn.error())
+            self._results.put_nowait(self._request.error())
 
     def _retry(self) -> None:
         """All may be asked once more."""
-        if self._turn is None or self._closed:
+        if self._request is None or self._closed:
             return
-        self._turn.again()
-        if self._turn.which is None:
-            self._results.put_nowait(self._turn.error())
+        self._request.again()
+        if self._request.which is None:
+            self._results.put_nowait(self._request.error())
         else:
-            self._switch(self._turn.which)
+            self._switch(self._request.which)
 
     def _switch(self, which: int | None) -> None:
         """Have this one from now on, with all that has no final transcript yet."""
@@ -361,7 +361,11 @@ class _Stream:
         """It did not come. Another may be in time; where there is none it may still come."""
         if self._which is None:
             return
-        if self._turn.spare() if self._turn else self._standby.spare(self._loop.time(), {self._which}) is not None:
+        if (
+            self._request.spare()
+            if self._request
+            else self._standby.spare(self._loop.time(), {self._which}) is not None
+        ):
             self._fail(self._silent())
 
     @property
