@@ -18,7 +18,7 @@ from orchestration.workers import Context, worker
 from voice import tts
 from voice.realtime.deepgram import DeepgramAgent
 
-SECONDS = 8.0
+SECONDS = 6.0
 
 
 @worker(role="Archive")
@@ -26,7 +26,7 @@ async def archive(topic: str, context: Context) -> str:
     """Stands in for slow work; a worker may be an agent with a model of its own, too."""
     context.progress("reading old papers")
     await asyncio.sleep(SECONDS)
-    return "The first electric car drove in Vienna's streets before the first petrol car did."
+    return "Electric cars are older than petrol cars."
 
 
 host = Agent(

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+import subprocess
 import sys
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -92,7 +94,7 @@ async def talks_on(call: Call) -> None:
     await call.says("look into electric cars")
     await call.hears("else meanwhile.")
     await call.says("how are you")
-    await call.hears("petrol car did.")
+    await call.hears("than petrol cars.")
 
 
 SCENES: dict[str, Callable[[Call], Awaitable[None]]] = {
@@ -205,7 +207,7 @@ def give_services(patch: pytest.MonkeyPatch) -> None:
 HELLO = "Hello. What shall I look into for you?"
 ON_IT = "I am on it. Ask me something else meanwhile."
 
-FIRST = "The first electric car drove in Vienna's streets before the first petrol car did."
+FOUND = "Electric cars are older than petrol cars."
 
 
 @pytest.mark.parametrize(
@@ -215,7 +217,7 @@ FIRST = "The first electric car drove in Vienna's streets before the first petro
         ("flux", "Hello. Ask me anything. You said: What is new."),
         (
             "realtime",
-            f"{HELLO} {ON_IT} You said: how are you I have a result for you. {FIRST}",
+            f"{HELLO} {ON_IT} You said: how are you I have a result for you. {FOUND}",
         ),
         ("livekit_plugins", "Hello. Ask me anything. Nothing is new."),
         ("pipecat_services", "Hello. Ask me anything. You said: what is new"),
@@ -316,3 +318,21 @@ def test_smart_turn_waits_for_who_is_in_the_middle_of_a_sentence() -> None:
 
     first, rest = (frames_in(speech(text)) for text in ("i would like", "a pizza please"))
     assert clock.run(main()) == "Hello. What would you like? One pizza, with pleasure."
+
+
+@pytest.mark.speech
+def test_all_fake_services_are_one_command_away() -> None:
+    if not Pocketsphinx.check().usable:
+        pytest.skip(Pocketsphinx.check().fix)
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.fakes", "--minutes", "0.001", "--hear", "tell me a joke"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parent.parent,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    names = [line.partition("=")[0] for line in ran.stdout.splitlines()]
+    keys = ("DEEPGRAM_BASE_URL", "DEEPGRAM_API_KEY", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY")
+    assert names[:4] == [f"export {key}" for key in keys]
