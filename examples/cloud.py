@@ -30,18 +30,20 @@ host = Agent(
     role="Host",
     greeting="Hello. What shall I look into for you?",
     prompt=PROMPT,
-    # Each is asked twice, within four seconds, before the next is; one that keeps failing is left alone for a while.
-    model=FallbackModel([Anthropic(), script], backoff=Backoff(tries=2, patience=4.0)),
+    # Best first. Each is asked again when it fails, then the next is; one that keeps failing is left alone for a while.
+    model=[Anthropic(), script],
 )
 
 
 def researcher(id: str, subject: str) -> Agent:
-    """Nobody waits for a worker on the telephone, so it may have a bigger model, and more patience with it."""
+    """Nobody waits on the telephone for a worker: a bigger model, and more patience with it than a list has."""
     return Agent(
         id,
         role=id.title(),
         prompt=f"You are given a topic. Say what matters about its {subject}, in two plain sentences to be read aloud.",
-        model=FallbackModel([Anthropic(model="claude-sonnet-5-5")], backoff=Backoff(tries=5, patience=60.0)),
+        model=FallbackModel(
+            [Anthropic(model="claude-sonnet-5-5")], backoff=Backoff(tries=5, patience=60.0), first_token=60.0
+        ),
     )
 
 
@@ -49,7 +51,7 @@ runtime = Runtime(
     orchestration=Supervisor(
         host, workers=[researcher("engineer", "technology"), researcher("economist", "costs")], strategy="parallel"
     ),
-    # Best first. Where one fails, the next takes over in the middle of the call: what is embedded needs no network.
+    # Where one fails, the next takes over in the middle of the call: what is embedded needs no network.
     speech=Speech(stt=[stt.Deepgram(), stt.Pocketsphinx()], tts=[tts.Deepgram(), tts.Flite(), tts.Espeak()]),
 )
 

@@ -10,7 +10,7 @@ Any other plugin of livekit-agents will do. No LiveKit server is needed.
 from __future__ import annotations
 
 from orchestration import Agent, Pipeline, Runtime, Speech
-from orchestration.models import FallbackModel, LiveKitLLM
+from orchestration.models import LiveKitLLM
 from voice import stt, tts
 
 try:
@@ -23,7 +23,7 @@ host = Agent(
     role="Host",
     greeting="Hello. Ask me anything.",
     prompt="You are on the telephone. All you write is spoken aloud: answer in one or two short sentences.",
-    model=FallbackModel([LiveKitLLM(openai.LLM(model="gpt-5-mini"))]),  # a list of one is asked again when it fails
+    model=[LiveKitLLM(openai.LLM(model="gpt-5-mini"))],  # a list, be it of one, is asked again when it fails
 )
 
 runtime = Runtime(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 from orchestration import Agent, Pipeline, Runtime, Speech
-from orchestration.models import Anthropic, FallbackModel
+from orchestration.models import Anthropic
 from voice import stt, tts
 
 try:
@@ -39,7 +39,7 @@ host = Agent(
     role="Host",
     greeting="Hello. Ask me anything.",
     prompt="You are on the telephone. All you write is spoken aloud: answer in one or two short sentences.",
-    model=FallbackModel([Anthropic()]),
+    model=Anthropic(),
 )
 
 runtime = Runtime(

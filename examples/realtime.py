@@ -13,7 +13,7 @@ import asyncio
 
 from delivery import WaitForIdle
 from orchestration import Agent, Runtime, Speech, Supervisor
-from orchestration.models import Anthropic, FallbackModel
+from orchestration.models import Anthropic
 from orchestration.workers import Context, worker
 from voice import tts
 from voice.realtime.deepgram import DeepgramAgent
@@ -37,7 +37,7 @@ host = Agent(
     "into, call delegate_workers and say that the archive is on it; what it finds is told later by itself.",
     # The Voice Agent talks with callers, as this agent and with its tools. The agent's own model finds the words for
     # results, and answers what is written.
-    model=FallbackModel([Anthropic()]),
+    model=Anthropic(),
 )
 
 runtime = Runtime(
