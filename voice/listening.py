@@ -243,6 +243,8 @@ class Listening:
                     self._lost = True
                     self._restart()
                 case _:
+                    if isinstance(action, TurnEnded | TurnDropped):
+                        self._listening = False  # it may have lost its recogniser, which nobody concludes then
                     action = self._weighed(action)
                     self._have_judged(action)
                     self._tell(action)  # type: ignore[arg-type]

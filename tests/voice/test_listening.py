@@ -309,6 +309,20 @@ def test_a_recogniser_that_works_between_failures_is_always_opened_again() -> No
     play(scene)
 
 
+def test_one_that_is_lost_in_a_pause_is_followed_by_one_that_waits_for_speech() -> None:
+    async def scene(booth: Booth) -> None:
+        await booth.say("one", silence=0.3)
+        booth.stream.fail()
+        await booth.hear(quiet(1.0))
+        assert booth.turns == ["one"]
+        assert (booth.stream.begun, booth.stream.frames) == (0, [])
+        await booth.say("two three")
+        assert booth.turns == ["one", "two three"]
+        assert len(booth.stt.streams) == 2
+
+    play(scene)
+
+
 def test_a_recogniser_that_ends_turns_by_itself() -> None:
     class Endpointing(RecognizerStream):
         def push(self, pcm: bytes) -> None:
