@@ -23,12 +23,13 @@ from orchestration.models.fallback import FallbackModel
 from orchestration.models.model import Delta, Message, ToolSpec, word_by_word
 from orchestration.models.scripted import RESULT as FENCED
 from tests.orchestration.post import Talks
-from tests.voice.doubles import FakeLeg, Recognizer, RecognizerStream, Synthesizer, Vad, log_of
+from tests.voice.doubles import FakeLeg, Recognizer, RecognizerStream, Synthesizer, Vad, log_of, word_of
 from voice.cascade import CascadeChannel
 from voice.clock import now, run
+from voice.endpointing import AsRecognized
 from voice.events import SpeechStarted, TurnDropped, TurnEnded
 from voice.stt.fallback import FallbackRecognizer
-from voice.stt.recognizer import Hints
+from voice.stt.recognizer import EagerEnd, Hints
 from voice.tts.fallback import FallbackSynthesizer
 from voice.tts.synthesizer import SpeechChunk
 
@@ -43,13 +44,14 @@ class BrokenError(OSError):
 
 class Hears(Recognizer):
     """A recogniser. `mode`: ok, gone (no stream can be opened, and those that are open break), mute, deaf (it takes no
-    more sound)."""
+    more sound). `endpoints`: it announces the end of a turn, and ends it."""
 
     fits_grammar = False
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, endpoints: bool) -> None:
         super().__init__()
         self.name = name
+        self.endpoints = endpoints
         self.mode = "ok"
         self.open: set[RecognizerStream] = set()
 
@@ -71,13 +73,36 @@ class Hears(Recognizer):
 
 class _Stream(RecognizerStream):
     recognizer: Hears
+    timers: tuple[asyncio.TimerHandle, ...] = ()
 
     def push(self, pcm: bytes) -> None:
         if self.recognizer.mode == "deaf":
             raise BrokenError("it takes no sound")
+        if self.begun == self.ended:
+            return  # it has ended the turn by itself
+        before = len(self.words)
         super().push(pcm)
+        if word_of(pcm)[0]:
+            self._forget()
+        if self.recognizer.endpoints and len(self.words) > before:
+            loop = asyncio.get_running_loop()
+            self.timers = (loop.call_later(0.3, self._announce), loop.call_later(0.5, self.end))
+
+    def _announce(self) -> None:
+        if self.recognizer.mode == "ok":
+            self._answer(EagerEnd(" ".join(self.words)))
+
+    def _forget(self) -> None:
+        for timer in self.timers:
+            timer.cancel()
+
+    def end(self) -> None:
+        self._forget()
+        if self.begun > self.ended:
+            super().end()
 
     async def aclose(self) -> None:
+        self._forget()
         self.recognizer.open.discard(self)
         await super().aclose()
 
@@ -169,16 +194,18 @@ WAITS = st.sampled_from([0.0, 0.3, 1.0, 3.0, 8.0, 18.0])
 STEPS = st.lists(st.tuples(WAITS, st.one_of(FAILS, FAILS, SAYS, SAYS, SAYS, PUTS)), min_size=4, max_size=18)
 HEALTHY = st.fixed_dictionaries({kind: st.sampled_from([None, 0, 1, 1]) for kind in MODES})
 """Which provider of a kind never fails; None: all may."""
+ENDS = st.sampled_from([(False, False), (True, False), (False, True), (True, True)])
+"""Which recognisers end turns by themselves."""
 ROOMS = ("lobby", "attic")
 
 
 class House:
     """Two rooms that share all providers, and a caller in each."""
 
-    def __init__(self, healthy: dict[str, int | None]) -> None:
+    def __init__(self, healthy: dict[str, int | None], ends: Sequence[bool]) -> None:
         self.healthy = healthy
         self.providers: dict[str, list[Any]] = {
-            "stt": [Hears("ear one"), Hears("ear two")],
+            "stt": [Hears("ear one", endpoints=ends[0]), Hears("ear two", endpoints=ends[1])],
             "tts": [Speaks("voice one"), Speaks("voice two")],
             "llm": [Thinks("mind one"), Thinks("mind two")],
         }
@@ -195,7 +222,7 @@ class House:
         self.recovered = float("inf")
 
     def _channel(self, room: object) -> CascadeChannel:
-        return CascadeChannel(stt=self.stt, tts=self.tts, vad=Vad())
+        return CascadeChannel(stt=self.stt, tts=self.tts, vad=Vad(), endpointer=AsRecognized(self.stt))
 
     async def open(self, group: asyncio.TaskGroup) -> None:
         self.group = group
@@ -322,13 +349,13 @@ def complaints() -> Iterator[None]:
         log.propagate = True
 
 
-def play(steps: Sequence[tuple[float, tuple[Any, ...]]], healthy: dict[str, int | None]) -> None:
+def play(steps: Sequence[tuple[float, tuple[Any, ...]]], healthy: dict[str, int | None], ends: Sequence[bool]) -> None:
     COMPLAINTS.lines.clear()
     COMPLAINTS.faults.clear()
 
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: COMPLAINTS.faults.append(str(context)))
-        house = House(healthy)
+        house = House(healthy, ends)
         async with house.runtime, asyncio.timeout(5000), asyncio.TaskGroup() as group:
             await house.open(group)
             for wait, step in steps:
@@ -361,6 +388,8 @@ assert settings.default is not None
 
 
 @settings(max_examples=settings.default.max_examples // 5)
-@given(STEPS, HEALTHY)
-def test_the_call_stays_up(steps: list[tuple[float, Any]], healthy: dict[str, int | None]) -> None:
-    play(steps, healthy)
+@given(STEPS, HEALTHY, ENDS)
+def test_the_call_stays_up(
+    steps: list[tuple[float, Any]], healthy: dict[str, int | None], ends: tuple[bool, bool]
+) -> None:
+    play(steps, healthy, ends)
