@@ -159,6 +159,15 @@ def abort(opened: Any) -> None:
         transport.abort()
 
 
+def unlogged(opened: Any) -> None:
+    """Have `websockets` log none of its messages, as it does at DEBUG: there are keys in what is said to it."""
+    connection: Any = getattr(opened, "_websocket", None)
+    old_or_new: list[Any] = [connection, getattr(connection, "protocol", None)]
+    for each in old_or_new:
+        if hasattr(each, "debug"):
+            each.debug = False
+
+
 def failure(name: str, error: BaseException) -> ProviderError:
     """What an error of the SDK, or of the sockets below it, means. Raise it `from None`."""
     from websockets.exceptions import ConnectionClosed, InvalidHandshake

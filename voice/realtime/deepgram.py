@@ -217,6 +217,8 @@ class DeepgramSession:
         try:
             connecting = self._account.client(DeepgramAgent.name).agent.v1.connect()
             async with connected(DeepgramAgent.name, connecting, self._connect) as socket:
+                if self._secrets:
+                    deepgram.unlogged(socket)
                 async with asyncio.timeout(self._ready):
                     incoming = aiter(socket)
                     await self._settle(socket, incoming)

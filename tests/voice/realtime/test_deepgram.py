@@ -565,3 +565,25 @@ def test_what_is_sent_is_plain_json() -> None:
             assert json.loads(json.dumps(agent.received)) == agent.received
 
     run(main())
+
+
+def test_what_is_to_be_sent_to_the_mind_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def main() -> None:
+        agent = FakeAgent(HiddenWords)
+        async with FakeDeepgram(agent) as fake:
+            headers = {"authorization": "the-minds-key"}
+            model = DeepgramAgent(
+                api_key=fake.key, base_url=fake.url, think_url="https://mind.example", think_headers=headers
+            )
+            session = await model.open(ECHO)
+            session.instruct(Instructions("You are another."))
+            await met(lambda: agent.count("UpdateThink") == 1)
+            await session.aclose()
+            assert "the-minds-key" in json.dumps(agent.received)
+
+    run(main())
+    ours = [record for record in caplog.records if record.name == "websockets.client"]
+    assert ours
+    assert not any("the-minds-key" in f"{record.getMessage()} {record.args!r}" for record in ours)
