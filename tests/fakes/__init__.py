@@ -3,12 +3,12 @@
 Each is an `async with` and says where it is (`url`). They are written from the providers' public API references and
 know only as much of the formats as the SDKs need. What a server is to do wrong, and when, is a `Fault`.
 
-To try the examples without a key, have all of them run, and copy what they print into another terminal:
+To try the examples without a key, have all of them run, and copy the lines that they print into another terminal:
 
-    python -m tests.fakes
+    python -m tests.fakes --hear "look into electric cars" --hear "tell me a joke"
     sottovoce serve examples/cloud.py
 
-What hears is the embedded recogniser, what speaks the embedded voice, what thinks a few rules: say "look into electric
-cars", and it is handed to the workers; anything else is repeated. `--hear "tell me a joke"` (again and again) has it
-listen for just these sentences, which it understands far better than any. `--minutes` bounds it, an hour unless given.
+What hears is the embedded recogniser, what speaks the embedded voice, what thinks a few rules: what you want looked
+into is handed to the workers, whose bigger models take some seconds; anything else is repeated. Without `--hear` it
+listens for any words, which it understands far worse. `--minutes` bounds it, an hour unless given.
 """

@@ -6,9 +6,12 @@ import argparse
 import asyncio
 import contextlib
 import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tests.fakes import __doc__ as told
-from tests.fakes.cloud import Cloud
+from tests.fakes.anthropic import Answer
+from tests.fakes.cloud import Cloud, thinks
 from tests.fakes.deepgram_speak import embedded
 from tests.fakes.hearing import Ear, Sphinx
 from voice.stt.pocketsphinx import Pocketsphinx
@@ -16,6 +19,21 @@ from voice.stt.recognizer import Hints
 
 PAUSE = 0.6
 """Seconds of silence that end a turn, for people."""
+
+
+WORK = 5.0
+"""Seconds that the bigger models take, so that there is something to talk over."""
+BIGGER = ("sonnet", "opus")
+
+
+def at_leisure(body: Mapping[str, Any]) -> Answer:
+    """What `thinks` makes of it, after a while where the model is a big one."""
+    answer = thinks(body)
+    if not any(name in body["model"] for name in BIGGER):
+        return answer
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_later(WORK, done.set)
+    return [done, *([answer] if isinstance(answer, str) or not isinstance(answer, Sequence) else answer)]
 
 
 def grammar(sentences: list[str]) -> Hints:
@@ -40,7 +58,7 @@ async def main() -> None:
         return Sphinx(ears, hints)
 
     ports = options.deepgram_port, options.anthropic_port
-    async with Cloud(ear, embedded(), over=PAUSE, ports=ports) as cloud:
+    async with Cloud(ear, embedded(), thinks=at_leisure, over=PAUSE, ports=ports) as cloud:
         for name, value in cloud.environment.items():
             print(f"export {name}={shlex.quote(value)}")
         print(f"# copy these lines into another terminal; here it ends after {options.minutes:g} minutes", flush=True)
