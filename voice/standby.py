@@ -41,6 +41,8 @@ class _Trouble:
     since: float | None = None
     """When it failed first, since it last worked."""
     failures: int = 0
+    for_good: bool = False
+    """Its last failure will not pass by itself: a refused key, a missing package."""
     told: bool = False
     quiet: float = QUIET
     told_at: float = float("-inf")
@@ -128,6 +130,11 @@ class Standby(Generic[P]):
         times = [b.opens_at(now) for which, b in enumerate(self._breakers) if which not in self._aside]
         return min(times, default=float("inf"))
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether what each failed of last will not pass by itself."""
+        return all(trouble.for_good for which, trouble in enumerate(self._troubles) if which not in self._aside)
+
     def spare(self, now: float, without: Collection[int]) -> int | None:
         """Who else could be asked; unlike `choose` it takes nobody's place."""
         others = (which for which in range(len(self.providers)) if which not in without and which not in self._aside)
@@ -149,6 +156,7 @@ class Standby(Generic[P]):
         if trouble.since is None or now < trouble.since:
             trouble.since = now
         trouble.failures += 1
+        trouble.for_good = isinstance(error, ProviderError) and error.cause in (Cause.KEY, Cause.MISSING)
 
     def tell(self, which: int, error: Exception, now: float, instead: int | None = None, then: str = "") -> None:
         """Have the log know that it failed, unless it was told of that not long ago."""
@@ -255,7 +263,9 @@ class Request:
         """Seconds after which all may be asked `again`; None: that would not help."""
         self._rounds += 1
         spent = self._now() - self._begun
-        if not self._errors:  # all are left alone: a short pause can be sat out
+        if not self._errors:  # all are left alone: a short pause can be sat out, where that may help
+            if self._standby.hopeless:
+                return None
             left = max(self._standby.opens_at(self._now()) - self._now(), 0.0)
             refused = ProviderError(self._standby.name, Cause.OVERLOAD)
             wait = self._backoff.pause(self._rounds, spent + left, refused)

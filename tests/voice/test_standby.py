@@ -105,3 +105,20 @@ def test_a_turn_waits_for_who_is_left_alone_for_a_moment_and_not_for_longer() ->
         await asyncio.sleep(0)
 
     clock.run(main())
+
+
+@pytest.mark.parametrize("cause", [Cause.KEY, Cause.MISSING])
+def test_a_request_waits_for_nobody_who_is_left_alone_for_good(cause: Cause) -> None:
+    async def scene() -> None:
+        one, two = standby("one"), standby("one", "two", failures=1)
+        one.failed(0, ProviderError("x", cause), clock.now())
+        two.failed(0, ProviderError("x", cause), clock.now())
+        two.failed(1, DOWN, clock.now())
+        begun = clock.now()
+        with pytest.raises(ProviderError, match="one: left alone for 5 s"):
+            await one.request(Backoff()).next()
+        assert clock.now() == begun
+        await two.request(Backoff()).next()
+        assert clock.now() >= begun + 5.0, "what is wrong with the other may pass"
+
+    clock.run(scene())
