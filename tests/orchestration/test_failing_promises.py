@@ -189,9 +189,11 @@ FAILS = st.one_of(
     *[st.tuples(st.just("fail"), st.just(kind), st.integers(0, 1), st.sampled_from(MODES[kind])) for kind in MODES]
 )
 SAYS = st.tuples(st.just("say"), st.integers(0, 1), st.integers(1, 5))
+WAVERS = st.tuples(st.just("waver"), st.integers(0, 1), st.integers(2, 5), st.sampled_from([0.2, 0.5, 0.9, 1.2]), FAILS)
+"""Something fails while they speak, or right after."""
 PUTS = st.tuples(st.just("put"), st.integers(0, 1))
 WAITS = st.sampled_from([0.0, 0.3, 1.0, 3.0, 8.0, 18.0])
-STEPS = st.lists(st.tuples(WAITS, st.one_of(FAILS, FAILS, SAYS, SAYS, SAYS, PUTS)), min_size=4, max_size=18)
+STEPS = st.lists(st.tuples(WAITS, st.one_of(FAILS, FAILS, SAYS, SAYS, WAVERS, WAVERS, PUTS)), min_size=4, max_size=18)
 HEALTHY = st.fixed_dictionaries({kind: st.sampled_from([None, 0, 1, 1]) for kind in MODES})
 """Which provider of a kind never fails; None: all may."""
 ENDS = st.sampled_from([(False, False), (True, False), (False, True), (True, True)])
@@ -245,6 +247,10 @@ class House:
                 words = [f"t{self.turns}", "what", "about", "boats", "please"][:size]
                 self.said[which] += words
                 self.group.create_task(self._say(which, " ".join(words)))
+            case ("waver", which, size, after, fail):
+                await self.do(("say", which, size))
+                await asyncio.sleep(after)
+                await self.do(fail)
             case ("put", which):
                 number = len(self.puts)
                 words = [f"d{number}{c}" for c in "abc"]
@@ -273,6 +279,8 @@ class House:
             counts = Counter(word.strip(".") for _, word in self.legs[which].heard())
             missing = [word for word in words if not counts[word]]
             assert entry.status is not Status.HEARD or not missing, f"{missing} count as heard, and were not: {entry}"
+            twice = [word for word in words if counts[word] > 1]
+            assert not twice or not self._sound("tts"), f"{twice} were told twice"
             if self.healthy["tts"] is not None and self.healthy["llm"] is not None:
                 assert entry.status is Status.HEARD, entry
             other = {word.strip(".") for _, word in self.legs[1 - which].heard()}
