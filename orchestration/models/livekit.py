@@ -34,6 +34,7 @@ class LiveKitLLM:
     """
 
     name = "livekit"
+    remote = True
 
     def __init__(
         self,

@@ -131,12 +131,22 @@ def test_a_tool_is_called_and_its_result_is_told() -> None:
     call(script, [calls("clock", "c1", city="Rome")], ["It is noon."], tools=[clock])
 
 
-def test_a_mind_that_fails_costs_the_reply_and_not_the_call() -> None:
+def test_a_mind_that_refuses_costs_the_reply_and_not_the_call() -> None:
     async def script(call: Call) -> None:
         await call.phone.say("hello there")
         await call.phone.hears(APOLOGY.split(".")[0].split()[-1] + ".")
         await call.phone.say("once more")
         await call.phone.hears("Good morning.")
+
+    call(script, [APIStatusError("too long", status_code=400)], ["Good morning."])
+
+
+def test_a_mind_that_fails_for_a_moment_is_asked_again() -> None:
+    async def script(call: Call) -> None:
+        await call.phone.say("hello there")
+        await call.phone.hears("Good morning.")
+        assert call.phone.heard_at("Sorry") is None
+        assert call.turns() == ["hello there"]
 
     call(script, [APIConnectionError()], ["Good morning."])
 

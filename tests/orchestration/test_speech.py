@@ -13,6 +13,7 @@ from delivery import WaitForIdle
 from orchestration import Agent, Runtime, Speech
 from orchestration.models.anthropic import Anthropic
 from orchestration.models.grammar import merged
+from orchestration.models.livekit import LiveKitLLM
 from orchestration.models.prepared import Prepared
 from orchestration.models.scripted import Intent, Scripted
 from orchestration.room import Room
@@ -25,10 +26,14 @@ from voice.endpointing import GivenEnd, SoFar
 from voice.stt.deepgram import Deepgram as Nova
 from voice.stt.deepgram_flux import DeepgramFlux
 from voice.stt.fallback import FallbackRecognizer
+from voice.stt.livekit import LiveKitSTT
+from voice.stt.pipecat import PipecatSTT
 from voice.stt.pocketsphinx import Pocketsphinx
 from voice.stt.recognizer import Final, Hints
 from voice.tts.deepgram import Deepgram as Aura
 from voice.tts.fallback import FallbackSynthesizer
+from voice.tts.livekit import LiveKitTTS
+from voice.tts.pipecat import PipecatTTS
 
 
 def room(*models: Any) -> Room:
@@ -105,7 +110,10 @@ def test_one_that_a_network_may_fail_is_asked_again() -> None:
     assert (speech.stt, speech.tts) == before
 
 
-@pytest.mark.parametrize("cloud", [Nova, DeepgramFlux, Aura, Anthropic])
+@pytest.mark.parametrize(
+    "cloud",
+    [Nova, DeepgramFlux, Aura, Anthropic, LiveKitSTT, LiveKitTTS, LiveKitLLM, PipecatSTT, PipecatTTS],
+)
 def test_clouds_say_that_they_are(cloud: Any) -> None:
     assert cloud.remote is True
 

@@ -48,6 +48,7 @@ class LiveKitSTT:
     """
 
     name = "livekit"
+    remote = True
     endpoints = False
     fits_grammar = False
 

@@ -45,6 +45,7 @@ class PipecatSTT:
 
     fits_grammar = False
     name = "pipecat"
+    remote = True
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ class LiveKitTTS:
     """
 
     name = "livekit"
+    remote = True
 
     def __init__(self, tts: plugins.TTS[Any], *, timeout: float = livekit.CONNECT) -> None:
         self.name = livekit.named(tts, "tts", "synthesize", "prewarm")

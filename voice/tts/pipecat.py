@@ -40,6 +40,7 @@ class PipecatTTS:
     """
 
     name = "pipecat"
+    remote = True
 
     def __init__(self, factory: Callable[[], TTSService], *, name: str = "pipecat", keep: float = KEEP) -> None:
         pipecat.refuse_what_cannot_be_called(factory, "PipecatTTS(lambda: CartesiaTTSService(...))")
