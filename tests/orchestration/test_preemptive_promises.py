@@ -85,8 +85,8 @@ class Account:
 
 
 def plain(text: str) -> str:
-    """Without what is drawn at random anew in each play: names of tasks, and of fences."""
-    return re.sub(r"[0-9a-f]{16,}", "#", text)
+    """Without the times, and what is drawn at random anew in each play: names of tasks, and of fences."""
+    return re.sub(r"[0-9a-f]{16,}|\d\d:\d\d:\d\d", "#", text)
 
 
 class Mind:
