@@ -12,7 +12,9 @@ import logging
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -51,7 +53,11 @@ EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _OFFICIAL = "https://api.anthropic.com"
 _URL = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?")
 _QUIET = {"claude-haiku-5-5": "disabled", "claude-sonnet-5-5": "between_tools"}
-"""How models are told not to think first; others take "disabled" or cannot be told."""
+"""How models are told not to think first; others take "disabled"."""
+_THINKERS = ("claude-opus-5-5", "claude-fable-5", "claude-mythos-5")
+"""How the names of those begin that cannot be told, and refuse to be; and nobody who is takes an effort of _DEEP.
+(https://platform.claude.com/docs/en/build-with-claude/thinking-troubleshooting, November 2026)"""
+_DEEP = ("xhigh", "max")
 _CAUSES = {
     "authentication_error": Cause.KEY,
     "permission_error": Cause.KEY,
@@ -71,13 +77,13 @@ class Anthropic:
     may want "claude-sonnet-5-5" or "claude-opus-5-5". `api_key`: None takes ANTHROPIC_API_KEY, when it is needed.
     `base_url`: another server of this API ("http://localhost:8080"); None takes ANTHROPIC_BASE_URL, or Anthropic's.
 
-    `max_tokens` of an answer, thoughts included. `thinking`: True lets it think before it speaks, False has it not;
-    None is False for claude-haiku-5-5 without `effort`, as a caller waits, and for others what they do by themselves.
-    `effort` ("low" to "max"): how much they think, and say. `temperature` (0 to 1) is refused by models since 4.7.
-    `cache`: keep the prompt, the tools and the conversation cached for five minutes ("5m", or True) or an hour ("1h");
-    False: not at all. `timeout`: seconds without any event after which an answer is given up, and `connect` those in
-    which a connection must be open. `prices`: US dollars for models that are not, or otherwise, in
-    `anthropic_prices.PRICES`. Raises ValueError naming what is wrong.
+    `max_tokens` of an answer, thoughts included. `thinking`: True lets it think before it speaks, False has it not
+    (claude-opus-5-5 always does); None is False for claude-haiku-5-5 without `effort`, as a caller waits, and for
+    others what they do by themselves. `effort` ("low" to "max"): how much they think, and say. `temperature` (0 to 1)
+    is refused by models since 4.7. `cache`: keep the prompt, the tools and the conversation cached for five minutes
+    ("5m", or True) or an hour ("1h"); False: not at all. `timeout`: seconds without any event after which an answer is
+    given up, and `connect` those in which a connection must be open. `prices`: US dollars for models that are not, or
+    otherwise, in `anthropic_prices.PRICES`. Raises ValueError naming what is wrong.
     """
 
     remote = True
@@ -107,10 +113,6 @@ class Anthropic:
             raise ValueError(f"max_tokens: {max_tokens!r:.60} is no whole number above 0")
         if temperature is not None and not _within(temperature, 0, 1):
             raise ValueError(f"temperature: {temperature!r:.60} is no number from 0 to 1")
-        if thinking not in (None, True, False):
-            raise ValueError(f"thinking: {thinking!r:.60} is none of True, False and None")
-        if effort is not None and effort not in EFFORTS:
-            raise ValueError(f"effort: {effort!r:.60} is none of {', '.join(EFFORTS)}")
         if cache not in (True, False, *TTLS):
             raise ValueError(f"cache: {cache!r:.60} is none of True, False, '5m' and '1h'")
         for field, seconds in {"timeout": timeout, "connect": connect}.items():
@@ -122,10 +124,13 @@ class Anthropic:
         self._model, self._key, self._base = model, api_key, base_url
         self._max_tokens, self._temperature = max_tokens, temperature
         self._thinking, self._effort = thinking, effort
+        _check_thinking(self.model, thinking, effort)
         self._ttl = "" if cache is False else cache if isinstance(cache, str) else "5m"
         self._timeout, self._connect = timeout, connect
         self._prices = {**PRICES, **(prices or {})}
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncAnthropic] = WeakKeyDictionary()
+        self._uses: Counter[AsyncAnthropic] = Counter()
+        """Answers that are being made by each client."""
 
     def __repr__(self) -> str:
         where = "" if self.base_url == _OFFICIAL else f", base_url={self.base_url!r}"
@@ -157,8 +162,10 @@ class Anthropic:
         await self._client()
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop that are open. It can be used again."""
-        if client := self._clients.pop(asyncio.get_running_loop(), None):
+        """Close the connections of this event loop that are open, those of answers that are being made when these are
+        over: another runtime may share it. It can be used again."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None and client not in self._uses:
             await client.close()
 
     def stream(
@@ -213,33 +220,33 @@ class Anthropic:
         schema: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """The answer, whose request is closed whatever ends it."""
-        client = await self._client()
         request = self._request(messages, prompt, tools)
-        if schema is not None:
-            request.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": _shape(schema)}
-        try:
-            stream = await client.messages.create(**request, stream=True)
-        except Exception as error:
-            raise self._failure(error) from None
-        answer, told = Answer(self.name, request["model"]), False
-        try:
-            events = aiter(stream)
-            while not answer.over:
-                try:
-                    brought = list(answer.take(await anext(events)))
-                except StopAsyncIteration:
-                    raise ProviderError(self.name, Cause.NETWORK, "its answer broke off") from None
-                except Exception as error:
-                    raise self._failure(error) from None
-                for delta in brought:
-                    yield delta
-            told = True
-            yield self._priced(answer.usage())
-            await self._read_out(events)
-        finally:
-            if answer.begun and not told:  # what was read, and made until then, is paid all the same
-                charge(self._priced(answer.usage()))
-            await stream.close()
+        async with self._lent() as client:
+            if schema is not None:
+                request.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": _shape(schema)}
+            try:
+                stream = await client.messages.create(**request, stream=True)
+            except Exception as error:
+                raise self._failure(error) from None
+            answer, told = Answer(self.name, request["model"]), False
+            try:
+                events = aiter(stream)
+                while not answer.over:
+                    try:
+                        brought = list(answer.take(await anext(events)))
+                    except StopAsyncIteration:
+                        raise ProviderError(self.name, Cause.NETWORK, "its answer broke off") from None
+                    except Exception as error:
+                        raise self._failure(error) from None
+                    for delta in brought:
+                        yield delta
+                told = True
+                yield self._priced(answer.usage())
+                await self._read_out(events)
+            finally:
+                if answer.begun and not told:  # what was read, and made until then, is paid all the same
+                    charge(self._priced(answer.usage()))
+                await stream.close()
 
     async def _read_out(self, events: AsyncIterator[Any]) -> None:
         """Read the end behind the last event: only then can the connection be used again."""
@@ -253,6 +260,20 @@ class Anthropic:
     def _priced(self, usage: Usage) -> Usage:
         price = price_of(usage.model, self._prices)
         return usage if price is None else replace(usage, cost=price.of(usage, hour=self._ttl == "1h"))
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[AsyncAnthropic]:
+        """This event loop's client, for one answer. Raises what `_client` raises."""
+        client = await self._client()
+        self._uses[client] += 1
+        try:
+            yield client
+        finally:
+            self._uses[client] -= 1
+            if not self._uses[client]:
+                del self._uses[client]
+                if client not in self._clients.values():  # it was closed meanwhile
+                    await client.close()
 
     async def _client(self) -> AsyncAnthropic:
         """This event loop's client. Raises ProviderError for a missing SDK or key."""
@@ -339,6 +360,18 @@ def _fix(status: int) -> str:
     if status in (401, 403):
         return f"check {KEY}"
     return f"check the model's name ({MODEL}) and {BASE_URL}" if status == 404 else ""
+
+
+def _check_thinking(model: str, thinking: bool | None, effort: str | None) -> None:
+    """Raises ValueError for what is none, and for what the model would refuse."""
+    if thinking not in (None, True, False):
+        raise ValueError(f"thinking: {thinking!r:.60} is none of True, False and None")
+    if effort is not None and effort not in EFFORTS:
+        raise ValueError(f"effort: {effort!r:.60} is none of {', '.join(EFFORTS)}")
+    if thinking is False and effort in _DEEP:
+        raise ValueError(f"effort: {effort!r} is refused without thinking; give 'high' or less, or thinking=True")
+    if thinking is False and model.startswith(_THINKERS):
+        raise ValueError(f"thinking: {model} always thinks; give effort='low' instead, or another model")
 
 
 def _within(value: object, least: float, most: float) -> bool:

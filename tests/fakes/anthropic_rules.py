@@ -69,7 +69,17 @@ def _check_output(body: Mapping[str, Any]) -> None:
         _demand(name not in body, f"{name}: is deprecated for this model.")
     thinking = body.get("thinking", {"type": "adaptive"}).get("type")
     _demand(thinking in ("adaptive", "disabled", "between_tools"), f"thinking.type.{thinking} is not supported")
+    _demand(
+        thinking != "disabled"
+        or not body["model"].startswith(("claude-opus-5-5", "claude-sonnet-5-5", "claude-fable")),
+        '"thinking.type.disabled" is not supported for this model.',
+    )
     output = body.get("output_config", {})
+    quiet = thinking != "adaptive"
+    _demand(
+        not quiet or output.get("effort") not in ("xhigh", "max"),
+        "output_config.effort: is not supported when thinking is disabled",
+    )
     _demand(output.get("effort", "low") in ("low", "medium", "high", "xhigh", "max"), "output_config.effort: unknown")
     if "format" in output:
         _demand(output["format"].get("type") == "json_schema", "output_config.format.type: unknown")

@@ -255,6 +255,22 @@ def test_it_can_be_used_again_after_it_was_closed_and_in_another_loop() -> None:
     run(main())
 
 
+def test_closing_it_breaks_no_answer_that_is_being_made() -> None:
+    """Another runtime may share it, whose talks go on."""
+    more = asyncio.Event()
+
+    async def work(model: Anthropic, fake: FakeAnthropic) -> None:
+        async with aclosing(model.stream(HELLO)) as deltas:
+            assert await anext(deltas) == TextDelta("One ")
+            await model.aclose()
+            more.set()
+            assert text_of([delta async for delta in deltas]) == "two three "
+        assert text_of(await answer(model)) == "One two three "
+        assert len(fake.connections) == 2  # the first was closed with its answer
+
+    against([["One ", "two ", more, "three "]], work)
+
+
 # -- faults
 
 
@@ -438,6 +454,8 @@ def test_a_key_that_a_server_says_back_is_not_passed_on() -> None:
         {"temperature": 2},
         {"thinking": "much"},
         {"effort": "huge"},
+        {"effort": "xhigh", "thinking": False},
+        {"thinking": False, "model": "claude-opus-5-5"},
         {"cache": "2h"},
         {"timeout": 0},
         {"connect": float("inf")},
