@@ -25,6 +25,7 @@ _PIECES = {
     for separator in ",;"
 }
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
+_IP = re.compile(r"\[?[0-9A-Fa-f:.]++\]?\Z")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _EMPTY: Mapping[str, str | None] = MappingProxyType({})
 
@@ -91,12 +92,17 @@ def quoted(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """A step on a request's way, and where its response goes back. `text` is how it was written."""
+    """A step on a request's way, and where its response goes back."""
 
     transport: str
     host: str
     port: int | None
     parameters: Mapping[str, str | None] = field(default_factory=dict, hash=False)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        place = host if self.port is None else f"{host}:{self.port}"
+        return f"SIP/2.0/{self.transport} {place}{formatted(self.parameters)}"
 
     @property
     def branch(self) -> str:
@@ -121,7 +127,7 @@ class Via:
             raise Malformed("Via: this is SIP/2.0", 505)
         if not TOKEN.match(transport):
             raise Malformed("Via: there is no such transport")
-        host, port = host_and_port(re.sub(r"\s*+:\s*+", ":", place[0]) if "[" not in place[0] else place[0])
+        host, port = host_and_port(":".join(part.strip() for part in place[0].split(":")))
         return cls(transport.upper(), host, port, parameters(rest))
 
 
@@ -175,7 +181,7 @@ def formatted(named: Mapping[str, str | None]) -> str:
 
 
 def _value(text: str) -> str:
-    return text if TOKEN.match(text) or (text.startswith("[") and text.endswith("]")) else quoted(text)
+    return text if TOKEN.match(text) or _IP.match(text) else quoted(text)
 
 
 @dataclass(frozen=True, slots=True)

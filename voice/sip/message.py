@@ -55,7 +55,7 @@ _WRITTEN = {
     "rack": "RAck",
 }
 _ONCE = ("from", "to", "call-id", "cseq", "max-forwards", "content-type")
-_FOLD = re.compile(r"[ \t]*+\r?\n[ \t]++")
+_FOLD = re.compile(r"\r?\n[ \t]++")
 _END = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(r"[1-6][0-9]{2}\Z")
 
@@ -129,8 +129,11 @@ class _Envelope:
             raise Malformed(f"{', '.join(missing)}: missing")
         put = object.__setattr__
         put(self, "via", Via.parse(self.headers.items("via")[0]))
-        put(self, "from_", Address.parse(lines["from"]))
-        put(self, "to", Address.parse(lines["to"]))
+        for name in ("from", "to"):
+            address = Address.parse(lines[name])
+            if "tag" in address.parameters and not address.tag:
+                raise Malformed(f"{name}: its tag is empty")
+            put(self, "from_" if name == "from" else "to", address)
         put(self, "call_id", lines["call-id"])
         put(self, "cseq", CSeq.parse(lines["cseq"]))
 
@@ -160,6 +163,18 @@ class Request(_Envelope):
 
     def __bytes__(self) -> bytes:
         return self._bytes(f"{self.method} {self.uri} {VERSION}")
+
+    def arrived_from(self, host: str, port: int) -> Request:
+        """The same with the place it really came from in its topmost Via, where responses go (RFC 3581 section 4)."""
+        wants_port = "rport" in self.via.parameters
+        if not wants_port and self.via.host == host and "received" not in self.via.parameters:
+            return self
+        seen = {"received": host} | ({"rport": str(port)} if wants_port else {})
+        via = replace(self.via, parameters={**self.via.parameters, **seen})
+        first = next(at for at, (name, _) in enumerate(self.headers) if name == "via")
+        fields = list(self.headers)
+        fields[first] = ("via", ", ".join([str(via), *listed([fields[first][1]])[1:]]))
+        return replace(self, headers=Headers(fields))
 
     def answer(self, status: int, reason: str, *fields: tuple[str, str], body: bytes = b"", tag: str = "") -> Response:
         """A response to it. `tag` is ours, and is put into To when none is there yet (section 8.2.6.2)."""

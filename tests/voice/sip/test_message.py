@@ -155,3 +155,32 @@ def test_nothing_else_than_malformed_comes_of_bytes(data: bytes) -> None:
     for each in (data, INVITE[: len(data)] + data, data + INVITE):
         with contextlib.suppress(Malformed):
             parse(each)
+
+
+@pytest.mark.parametrize(
+    ("via", "seen"),
+    [
+        (b"Via: SIP/2.0/UDP 192.0.2.2:5070;branch=z9", "SIP/2.0/UDP 192.0.2.2:5070;branch=z9"),
+        (b"v: SIP/2.0/UDP pc;branch=z9", "SIP/2.0/UDP pc;branch=z9;received=192.0.2.2"),
+        (
+            b"v: SIP/2.0/UDP pc:9;rport;branch=z9, SIP/2.0/TCP b",
+            "SIP/2.0/UDP pc:9;rport=40;branch=z9;received=192.0.2.2",
+        ),
+        (b"v: SIP/2.0/UDP 192.0.2.2;branch=z9;received=1.2.3.4", "SIP/2.0/UDP 192.0.2.2;branch=z9;received=192.0.2.2"),
+    ],
+)
+def test_responses_go_back_to_where_the_request_came_from(via: bytes, seen: str) -> None:
+    request = parse(invite(via=via))
+    assert isinstance(request, Request)
+    arrived = request.arrived_from("192.0.2.2", 40)
+    items = arrived.answer(200, "OK").headers.items("via")
+    assert items == [seen, *request.headers.items("via")[1:]]
+    assert arrived.via.branch == request.via.branch == "z9"
+    assert arrived.arrived_from("2001:db8::1", 41).via.parameters["received"] == "2001:db8::1"
+    assert parse(bytes(arrived)) == arrived
+
+
+@pytest.mark.parametrize("tag", [b";tag", b";tag=", b';tag=""'])
+def test_an_empty_tag_is_malformed(tag: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse(invite(to=b"To: <sip:100@192.0.2.1>" + tag))
