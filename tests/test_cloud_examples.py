@@ -37,7 +37,7 @@ from voice.stt.pipecat import PipecatSTT
 from voice.stt.pocketsphinx import Pocketsphinx
 from voice.tts.flite import Flite
 
-LONGEST = 20.0
+LONGEST = 40.0
 """Seconds a call may take."""
 FRAMES = 5
 """Of a caller's word."""
