@@ -22,6 +22,8 @@ from voice.patience import Patience
 from voice.provider_error import Cause, ProviderError
 from voice.standby import Standby, described
 
+ALONE = 60.0
+"""Seconds without words that are allowed one that nobody stands by for: it may think, and has limits of its own."""
 FIRST = 6.0
 """Seconds without a first word after which the next is asked: two may hang in a row before a caller has waited 15."""
 STALL = 12.0
@@ -34,9 +36,10 @@ class FallbackModel:
     """`models` in order of preference, one or more; their breakers are shared by all rooms.
 
     `backoff`: how often one is asked again before the next is. `first_token` and `stall`: seconds to the first words
-    and between later ones that count as a failure. `failures`, `pause`, `longest`: see `voice.breaker.Breaker`. It
-    offers a grammar only where all its models do, as any other takes any words; and it can be held to a shape
-    (`orchestration.models.structured`) where all can be. Raises ValueError and TypeError naming what is wrong.
+    and between later ones that count as a failure (None: FIRST and STALL, or ALONE where nobody stands by). `failures`,
+    `pause`, `longest`: see `voice.breaker.Breaker`. It offers a grammar only where all its models do, as any other
+    takes any words; and it can be held to a shape (`orchestration.models.structured`) where all can be. Raises
+    ValueError and TypeError naming what is wrong.
     """
 
     def __init__(
@@ -44,18 +47,20 @@ class FallbackModel:
         models: Sequence[Model],
         *,
         backoff: Backoff | None = None,
-        first_token: float = FIRST,
-        stall: float = STALL,
+        first_token: float | None = None,
+        stall: float | None = None,
         failures: int = 3,
         pause: float = 5.0,
         longest: float = 120.0,
     ) -> None:
-        for field, value in (("first_token", first_token), ("stall", stall)):
+        self._standby = Standby("model", models, "stream", failures=failures, pause=pause, longest=longest)
+        alone = len(models) == 1
+        self._first = (ALONE if alone else FIRST) if first_token is None else first_token
+        self._stall = (ALONE if alone else STALL) if stall is None else stall
+        for field, value in (("first_token", self._first), ("stall", self._stall)):
             if not 0 < value <= 600:
                 raise ValueError(f"{field} must be seconds over 0, at most 600, not {value!r}")
-        self._standby = Standby("model", models, "stream", failures=failures, pause=pause, longest=longest)
         self._backoff = backoff or Backoff()
-        self._first, self._stall = first_token, stall
         self.name = self._standby.name
         if all(callable(getattr(model, "grammar", None)) for model in models):
             self.grammar = self._grammar

@@ -11,9 +11,6 @@ from orchestration.models.model import Model
 if TYPE_CHECKING:
     from orchestration.models.fallback import FallbackModel
 
-PATIENT = 60.0
-"""Seconds without words that are allowed one that nobody stands by for: it may think, and has limits of its own."""
-
 _guarded: WeakValueDictionary[int, FallbackModel] = WeakValueDictionary()
 """Of each remote model, by its id: agents that share a model share what is known of it. A value keeps its model."""
 
@@ -45,5 +42,5 @@ def _guard(model: Model) -> Model:
     from orchestration.models.fallback import FallbackModel
 
     if (guarded := _guarded.get(id(model))) is None:
-        guarded = _guarded[id(model)] = FallbackModel([model], first_token=PATIENT, stall=PATIENT)
+        guarded = _guarded[id(model)] = FallbackModel([model])
     return guarded

@@ -11,7 +11,7 @@ import pytest
 
 from delivery import Status
 from orchestration import Agent, Runtime, Supervisor
-from orchestration.models import FallbackModel
+from orchestration.models.fallback import FIRST, STALL, FallbackModel
 from orchestration.models.model import Delta, Message, Role, TextDelta, ToolCall, ToolSpec
 from orchestration.workers import FunctionWorker
 from tests.voice.doubles import FakeLeg, Recognizer, RecognizerStream, Synthesizer, Vad, quiet
@@ -202,7 +202,7 @@ def test_a_model_that_fails_is_apologised_for_once(way: str, moment: str) -> Non
             await asyncio.sleep(10)
         assert await call.ask("what time is it", 8.0) == ANSWER
 
-    play(scene, model=FallbackModel([model], backoff=Backoff(tries=2), failures=100))
+    play(scene, model=FallbackModel([model], backoff=Backoff(tries=2), first_token=FIRST, stall=STALL, failures=100))
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchestration import Agent
 from orchestration.models import FallbackModel, Intent, Scripted
-from orchestration.models.fallback import FIRST, STALL
+from orchestration.models.fallback import ALONE, FIRST, STALL
 from orchestration.models.model import Delta, Message, Role, TextDelta, ToolCall, ToolSpec, Usage
 from orchestration.models.structured import Structured, structured
 from orchestration.preemptive import worth_it
@@ -102,9 +102,12 @@ def test_a_pause_that_is_asked_for_is_kept_or_not_waited_for(after: float, wante
 def test_one_that_hangs_is_left_for_the_next_and_a_single_one_is_asked_again() -> None:
     reply = ask(one([HANG]), two())
     assert (reply.text, reply.seconds) == ("Two.", pytest.approx(FIRST))
-    reply = ask(one([HANG], ["One."]))
+    reply = ask(one([HANG], ["One."]), first_token=FIRST)
     assert reply.text == "One."
     assert FIRST <= reply.seconds <= FIRST + 0.3
+    reply = ask(one([HANG]))  # nobody stands by for it, and it may think
+    assert isinstance(reply.error, ProviderError)
+    assert reply.seconds >= ALONE
     reply = ask(one([HANG]), two([HANG]))
     assert isinstance(reply.error, ProviderError)
     assert reply.seconds < 15
