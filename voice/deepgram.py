@@ -8,6 +8,7 @@ ever shown or chained, and masks the key in the log of `websockets`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import re
@@ -35,6 +36,12 @@ CONNECT = 4.0
 """Seconds in which a connection must be open: a caller is waiting."""
 CLOSE = 1.0
 """Seconds that the server has to close its end."""
+PING, PONG = 5.0, 10.0
+"""Seconds between two pings of the voice agent, and for an answer. It may have nothing to say for long, so that a server
+which has vanished is noticed by this alone; by default after 40 s."""
+UNREAD = 4096
+"""Messages of a voice that may wait to be read. By default 32: with that many of a text that was cut short, the socket
+would read no pong either, and be given up while it waits for the next text."""
 INSTALL = "pip install 'sottovoce[deepgram]'"
 _URL = re.compile(r"(?:http|ws)s?://[^\s/?#@]+(?:/[^\s?#]*)?")
 URL_FIX = "give one like https://api.deepgram.com, without user or query"
@@ -65,13 +72,19 @@ class Account:
         return (self._base or os.environ.get(BASE_URL) or _OFFICIAL).rstrip("/")
 
     async def prepare(self, name: str) -> None:
-        """Import the SDK, in a thread (0.7 s). Raises ProviderError naming what is missing."""
-        self.client(name, _imported=await asyncio.to_thread(_sdk, name))
+        """Import the SDK (0.7 s) and read the certificates (0.1 s), in a thread. Raises ProviderError naming what is
+        missing."""
+        if self._client is None:
+            await asyncio.to_thread(self._make_ready, name)
 
-    def client(self, name: str, *, _imported: Any = None) -> AsyncDeepgramClient:
+    def _make_ready(self, name: str) -> None:
+        self.client(name)
+        _tls()
+
+    def client(self, name: str) -> AsyncDeepgramClient:
         """The SDK's client. `name` is what errors call the provider. Raises ProviderError for a missing key."""
         if self._client is None:
-            sdk = _imported or _sdk(name)
+            sdk = _sdk(name)
             key = self._key or os.environ.get(KEY)
             if not key:
                 raise ProviderError(name, Cause.KEY, "no key is set", fix=f"set {KEY}")
@@ -221,7 +234,34 @@ def _sdk(name: str) -> Any:
             import deepgram.speak.v1.client
     except ImportError:
         raise ProviderError(name, Cause.MISSING, "deepgram-sdk is not installed", fix=INSTALL) from None
+    _connect_our_way(deepgram.listen.v1.client)
+    _connect_our_way(deepgram.listen.v2.client)
+    _connect_our_way(deepgram.speak.v1.client, max_queue=UNREAD)
+    _connect_our_way(deepgram.agent.v1.client, ping_interval=PING, ping_timeout=PONG)
     return deepgram
+
+
+def _connect_our_way(module: Any, **ours: Any) -> None:
+    """Have a module of the SDK make its connections with options of ours, as it can be given none.
+
+    Each would read all certificates anew, which stops the event loop for 45 ms (OpenSSL 3), and might agree to compress
+    sound, which gets no smaller by that.
+    """
+    from websockets.legacy.client import connect
+
+    def connecting(url: str, **options: Any) -> Any:
+        if url.startswith("wss:"):
+            options["ssl"] = _tls()
+        return connect(url, compression=None, **ours, **options)
+
+    if getattr(module, "websockets_client_connect", None) is connect:  # else it has a transport of somebody else's
+        module.websockets_client_connect = connecting
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """What all connections have in common."""
+    return ssl.create_default_context()
 
 
 def _http(url: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -177,6 +178,34 @@ BOUND = 5.0
 
 
 @pytest.mark.parametrize("use", [listen, listen_flux, speak, talk])
+def test_the_certificates_are_read_once_and_not_in_the_loop(
+    monkeypatch: pytest.MonkeyPatch, use: Callable[[Account], Awaitable[None]]
+) -> None:
+    """It takes 45 ms, in which nobody hears anything."""
+    where_read: list[threading.Thread] = []
+    make = ssl.create_default_context
+
+    def noted(*args: Any, **options: Any) -> ssl.SSLContext:
+        where_read.append(threading.current_thread())
+        return make(*args, **options)
+
+    async def scene() -> None:
+        async with mute(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (where, taken):
+            account = Account(SECRET, f"https:{where}")
+            await account.prepare("acme")
+            known = len(where_read)
+            with pytest.raises(ProviderError, match="does not speak TLS"):
+                await use(account)
+            assert taken.is_set()
+            assert len(where_read) - known <= 1  # of the HTTP client that the SDK makes for each account
+        assert threading.main_thread() not in where_read
+
+    monkeypatch.setattr(ssl, "create_default_context", noted)
+    monkeypatch.setattr(deepgram_line, "AGAIN", Backoff(tries=2, first=0.01))
+    run(scene())
+
+
+@pytest.mark.parametrize("use", [listen, listen_flux, speak, talk])
 def test_a_server_that_never_shakes_hands_is_given_up_in_time(
     monkeypatch: pytest.MonkeyPatch, use: Callable[[Account], Awaitable[None]]
 ) -> None:
@@ -195,6 +224,25 @@ def test_a_server_that_never_shakes_hands_is_given_up_in_time(
 
     error = run(scene())
     assert (error.cause, error.detail) == (Cause.TIMEOUT, "the connection was not open within 0.02 s")
+
+
+def test_a_voice_that_nobody_reads_for_a_while_still_hears_pongs() -> None:
+    """Else its connection would be given up: what is left of a text that was cut short waits for the next text."""
+
+    async def speak_much(connection: ServerConnection) -> None:
+        for _ in range(100):
+            await connection.send(bytes(640))
+        await connection.wait_closed()
+
+    async def scene() -> None:
+        async with serve(speak_much, "127.0.0.1", 0) as listening:
+            account = Account(SECRET, f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+            await account.prepare("acme")
+            connecting = account.client("acme").speak.v1.connect(model="aura-2-thalia-en")
+            async with deepgram.connected("acme", connecting) as socket:
+                await (await socket._websocket.ping())
+
+    run(scene(), BOUND)
 
 
 def test_whoever_gives_up_a_connection_waits_for_nothing() -> None:
