@@ -93,10 +93,10 @@ def _checks(given: object) -> list[Check]:
 
 
 def _check(provider: object) -> Check:
-    """What a provider says of itself; its own key or server may have been given to it. One that stands for others
+    """What a provider says of itself, with its own key or server if it can tell. One that stands for others
     (`LiveKitTTS(elevenlabs.TTS())`) has their name."""
     name = str(getattr(provider, "name", provider))[:60]
-    check = getattr(provider, "check", None)
+    check = getattr(provider, "check_given", None) or getattr(provider, "check", None)
     found = check() if callable(check) else None
     return replace(found, name=name) if isinstance(found, Check) else Check(name, True, "given by the app")
 

@@ -149,13 +149,17 @@ class Anthropic:
     @classmethod
     def check(cls) -> Check:
         """Whether the SDK is installed and a key is set. Imports nothing, asks nobody."""
-        what = f"{os.environ.get(MODEL) or DEFAULT_MODEL} by Anthropic's Messages API"
+        return cls().check_given()
+
+    def check_given(self) -> Check:
+        """What `check` says, of this one: with the model, the server and the key that it was given."""
+        what = f"{self.model} by Anthropic's Messages API"
         if find_spec("anthropic") is None:
-            return Check("anthropic", False, f"{what}: the SDK is not installed", INSTALL)
-        if not os.environ.get(KEY):
-            return Check("anthropic", False, f"{what}: no key", f"set {KEY}")
-        where = f" at {os.environ[BASE_URL]}" if os.environ.get(BASE_URL) else ""
-        return Check("anthropic", True, f"{what}{where}, with the key in {KEY}")
+            return Check(self.name, False, f"{what}: the SDK is not installed", INSTALL)
+        if not (self._key or os.environ.get(KEY)):
+            return Check(self.name, False, f"{what}: no key", f"set {KEY}")
+        where = "" if self.base_url == _OFFICIAL else f" at {self.base_url}"
+        return Check(self.name, True, f"{what}{where}, with the key {'it was given' if self._key else f'in {KEY}'}")
 
     async def prepare(self) -> None:
         """Import the SDK, in a thread (2 s), and make the client. Raises ProviderError naming what is missing."""

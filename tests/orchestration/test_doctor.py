@@ -148,6 +148,23 @@ def test_a_cloud_that_an_agent_has_alone_is_shown_as_itself(monkeypatch: pytest.
     assert row(findings, "model of host") == [("anthropic", "used" if find_spec("anthropic") else "-")]
 
 
+@pytest.mark.skipif(find_spec("anthropic") is None, reason="pip install 'sottovoce[anthropic]'")
+def test_a_cloud_is_shown_with_the_model_the_server_and_the_key_that_it_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    mind = Anthropic(model="qwen3:4b", base_url="http://localhost:11434", api_key="sk-secret")
+    findings = examine(Runtime(orchestration=Talks(Agent("host", model=mind)), state=None))
+    (found,) = [finding for finding in findings if finding.part == "model of host"]
+    assert (found.use, found.check.usable) == (Use.USED, True)
+    assert (
+        found.check.detail
+        == "qwen3:4b by Anthropic's Messages API at http://localhost:11434, with the key it was given"
+    )
+    nobody = examine(Runtime(orchestration=Talks(Agent("host", model=Anthropic(model="qwen3:4b"))), state=None))
+    assert any(each.check.detail == "qwen3:4b by Anthropic's Messages API: no key" for each in nobody)
+
+
 def test_one_that_stands_for_others_has_their_name() -> None:
     class Wrapper(Recognizer):
         def __init__(self, name: str) -> None:
