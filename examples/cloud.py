@@ -36,14 +36,12 @@ host = Agent(
 
 
 def researcher(id: str, subject: str) -> Agent:
-    """Nobody waits on the telephone for a worker: a bigger model, and more patience with it than a list has."""
+    """Nobody waits on the telephone for a worker: a bigger model, asked again for longer than usual."""
     return Agent(
         id,
         role=id.title(),
         prompt=f"You are given a topic. Say what matters about its {subject}, in two plain sentences to be read aloud.",
-        model=FallbackModel(
-            [Anthropic(model="claude-sonnet-5-5")], backoff=Backoff(tries=5, patience=60.0), first_token=60.0
-        ),
+        model=FallbackModel([Anthropic(model="claude-sonnet-5-5")], backoff=Backoff(tries=5, patience=60.0)),
     )
 
 

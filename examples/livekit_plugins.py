@@ -23,7 +23,7 @@ host = Agent(
     role="Host",
     greeting="Hello. Ask me anything.",
     prompt="You are on the telephone. All you write is spoken aloud: answer in one or two short sentences.",
-    model=[LiveKitLLM(openai.LLM(model="gpt-5-mini"))],  # a list, be it of one, is asked again when it fails
+    model=LiveKitLLM(openai.LLM(model="gpt-5-mini")),
 )
 
 runtime = Runtime(
