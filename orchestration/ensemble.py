@@ -33,7 +33,8 @@ async def prepare(orchestration: Orchestration | None) -> None:
             try:
                 await prepare()
             except Exception as error:
-                log.warning("model %s cannot be made ready: %s", model.name, error)
+                if not getattr(error, "logged", False):
+                    log.warning("model %s cannot be made ready: %s", model.name, error)
 
 
 async def close(orchestration: Orchestration | None) -> None:

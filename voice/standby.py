@@ -168,15 +168,14 @@ class Standby(Generic[P]):
         since = now if trouble.since is None else trouble.since
         so_far = f", {trouble.failures} times in {now - since:.0f} s" if trouble.failures > 1 else ""
         then = then or ("no other is left" if instead is None else f"{self._names[instead]} is asked instead")
-        what = f"{self.kind} {self._names[which]} failed{so_far}: {described(error)}; {then}"
+        what = f"{self.kind} {self._names[which]} failed{so_far}: {described(error)}{_fix(error)}; {then}"
         log.warning("%s", what, exc_info=None if isinstance(error, ProviderError) else error)
 
     def set_aside(self, which: int, error: Exception) -> None:
         """It cannot be made ready: it is not asked until it is."""
         if which not in self._aside:
-            log.warning(
-                "%s %s cannot be made ready, done without it: %s", self.kind, self._names[which], described(error)
-            )
+            what = f"{self.kind} {self._names[which]} cannot be made ready, done without it"
+            log.warning("%s: %s%s", what, described(error), _fix(error))
         self._aside[which] = error
 
     async def prepare(self) -> None:
@@ -208,11 +207,13 @@ class Standby(Generic[P]):
 
     def error(self, errors: Mapping[int, Exception], now: float | None = None) -> ProviderError:
         """None of them did it: what each failed of; those not in `errors` are left alone for now."""
-        told, causes = [], []
+        told, causes = list[str](), list[Cause]()
+        fixes: dict[Cause, str] = {}
         for which, name in enumerate(self._names):
             error = errors.get(which) or self._aside.get(which)
             if isinstance(error, ProviderError):
                 causes.append(error.cause)
+                fixes.setdefault(error.cause, error.fix)
             if error is None:
                 left = max(self._breakers[which].opens_at(now) - now, 0.0) if now is not None else 0.0
                 told.append(f"{name}: left alone for {left:.0f} s, it failed before")
@@ -222,7 +223,9 @@ class Standby(Generic[P]):
         cause = next((c for c in causes if c not in for_good), None)
         if cause is None:
             cause = causes[0] if len(causes) == len(self._names) else Cause.OVERLOAD
-        none = ProviderError(self.name, cause, "; ".join(told))
+        only = next(iter(errors.values()), None) or self._aside.get(0) if len(self._names) == 1 else None
+        detail = only.detail if isinstance(only, ProviderError) else "; ".join(told)
+        none = ProviderError(self.name, cause, detail, fix=fixes.get(cause, ""))
         none.logged = True
         return none
 
@@ -338,6 +341,11 @@ def described(error: Exception) -> str:
         return type(error).__name__
     status = f" ({error.status})" if error.status is not None else ""
     return f"{error.cause}{status}" + (f": {error.detail}" if error.detail else "")
+
+
+def _fix(error: Exception) -> str:
+    """What helps against what does not pass by itself, as the end of a line of the log."""
+    return f"; fix: {error.fix}" if isinstance(error, ProviderError) and not error.transient and error.fix else ""
 
 
 def _known(error: Exception) -> Exception:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestration import Agent, Loop, Orchestration, Pipeline, Runtime, Supervisor, Swarm
 from orchestration.ensemble import agents_of, close, prepare
-from orchestration.models import Prepared
+from orchestration.models import Anthropic, Prepared
 from orchestration.workers import Context, worker
 from voice.clock import run
 
@@ -81,6 +81,15 @@ def test_each_model_is_made_ready_and_closed_once_and_one_that_fails_is_said(cap
         "model slow cannot be made ready: no such package",
         "model slow cannot be closed: it is stuck",
     ]
+
+
+def test_what_the_log_knows_already_is_not_said_twice(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    run(prepare(Pipeline(agents=[Agent("a", model=Anthropic())])))
+    (line,) = caplog.messages
+    assert line.endswith("no key is set; fix: set ANTHROPIC_API_KEY")
 
 
 def test_a_runtime_does_that_and_leaves_the_models_of_others_alone() -> None:

@@ -92,6 +92,22 @@ def test_the_error_of_all_is_short_and_says_whether_it_may_pass() -> None:
     assert two.error({0: key}, 1.0).transient
 
 
+def test_what_would_help_is_said_and_the_name_of_one_that_is_alone_only_once() -> None:
+    key = ProviderError("one", Cause.KEY, "no key is set", fix="set ONE_KEY")
+    assert str(standby("one").error({0: key})) == "one: key refused; no key is set; fix: set ONE_KEY"
+    assert str(standby("one", "two").error({0: key, 1: key})).endswith(
+        "two: key refused: no key is set; fix: set ONE_KEY"
+    )
+
+
+def test_the_log_says_what_would_help(caplog: pytest.LogCaptureFixture) -> None:
+    key = ProviderError("one", Cause.KEY, "no key is set", fix="set ONE_KEY")
+    one = standby("one")
+    one.set_aside(0, key)
+    one.failed(0, key, 0.0)
+    assert [message.count("; fix: set ONE_KEY") for message in caplog.messages] == [1, 1]
+
+
 def test_a_turn_waits_for_who_is_left_alone_for_a_moment_and_not_for_longer() -> None:
     async def main() -> None:
         one = standby("one")
