@@ -106,10 +106,12 @@ class Conversation:
             case TurnForeseen(turn):
                 if self._reply is None:  # what becomes of it will be remembered first
                     self._preemptive.foresee(turn, partial(self._foresight.request, turn))
-            case TurnResumed(caller) | TurnDropped(caller):
+            case TurnResumed(caller):
                 self._preemptive.resume(caller)
+            case TurnDropped(caller):
+                self._preemptive.forget(caller)
             case Left(caller) | Deafened(caller):
-                self._preemptive.resume(caller)
+                self._preemptive.forget(caller)
                 self._away.add(caller)
                 if self._reply and self._reply.turn.caller == caller:
                     self._reply.missed = True
@@ -164,7 +166,7 @@ class Conversation:
                 log.exception("room %s: turn %s cannot be answered", self.room.id, turn.id)
                 return (written.event if written else None), self._excuse(turn, written, error)
             finally:
-                self._preemptive.end(turn.id)
+                self._preemptive.end(turn)
             self._channel.settle(turn)
             return None, None
 

@@ -172,13 +172,20 @@ class Preemptive:
             self._ahead = Ahead(request, self._group)
 
     def resume(self, caller: str) -> None:
-        """A caller's turn goes on, or is nothing."""
+        """A caller's turn goes on."""
         if caller == self._caller:
             self.drop()
 
-    def end(self, turn: str) -> None:
+    def forget(self, caller: str) -> None:
+        """A caller's turn is nothing, or they are gone."""
+        self._counts.pop(caller, None)
+        self.resume(caller)
+
+    def end(self, turn: Turn) -> None:
         """A turn is set to work on, or never will be: what was made ahead and not claimed is not wanted."""
-        if turn == self._turn:
+        if self._counts.get(turn.caller, ("", 0))[0] == turn.id:
+            del self._counts[turn.caller]
+        if turn.id == self._turn:
             self.drop()
 
     def drop(self) -> None:

@@ -9,17 +9,19 @@ from typing import Any
 
 import pytest
 
+from delivery import WaitForIdle
 from delivery.desk import Refuse
 from orchestration import Agent, HookExecution, HookTrigger, Loop, Orchestration, Runtime, Supervisor
 from orchestration.asked import Asked, Routed
 from orchestration.memory import SlidingWindowMemory
-from orchestration.preemptive import METADATA, MOST, VAIN
+from orchestration.preemptive import METADATA, MOST, VAIN, Preemptive
+from orchestration.room import Room
 from orchestration.simulation import SimulatedCall, simulate
 from tests.orchestration.models.double import Double, Part, calls
 from tests.orchestration.test_conversation import Talks
 from voice.clock import now, run
 from voice.endpointing import FixedSilence
-from voice.events import TurnForeseen
+from voice.events import Turn, TurnForeseen
 
 EAGER = FixedSilence(silence=0.6, eager=0.1)
 THOUGHT = 0.4
@@ -317,3 +319,28 @@ def test_callers_who_think_aloud_together_are_paid_for_a_few_times_only() -> Non
         assert len(model.asked) <= 2 * (MOST + 1)
 
     play(script, model)
+
+
+def test_nothing_is_kept_of_turns_that_are_over() -> None:
+    """A room may stand open for months, with other callers every day."""
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            ahead = Preemptive(Room("lobby", delivery=WaitForIdle()), group)
+            before = counted(ahead)
+            for number in range(200):
+                turn = Turn(f"turn-{number}", f"caller-{number}", "hello", 0.0, 1.0)
+                ahead.foresee(turn, nothing)
+                if number % 2:
+                    ahead.end(turn)
+                else:
+                    ahead.forget(turn.caller)
+            assert counted(ahead) <= before + 2
+
+    async def nothing() -> None:
+        return None
+
+    def counted(ahead: Preemptive) -> int:
+        return sum(len(each) for each in vars(ahead).values() if isinstance(each, dict))
+
+    run(main())
