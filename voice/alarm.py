@@ -14,6 +14,11 @@ class Alarm:
         self._ring = ring
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def on(self) -> bool:
+        """It is going to ring."""
+        return self._timer is not None
+
     def set(self, when: float | None) -> None:
         """Ring at `when` (loop seconds) and not at the time set before; None: not at all."""
         if self._timer is not None:

@@ -37,8 +37,8 @@ CONNECT = 4.0
 CLOSE = 1.0
 """Seconds that the server has to close its end."""
 PING, PONG = 5.0, 10.0
-"""Seconds between two pings of the voice agent, and for an answer. It may have nothing to say for long, so that a server
-which has vanished is noticed by this alone; by default after 40 s."""
+"""Seconds between two pings of the voice agent, and for an answer. It may have nothing to say for long, so that only
+this tells when the server has vanished; by default after 40 s."""
 UNREAD = 4096
 """Messages of a voice that may wait to be read. By default 32: with that many of a text that was cut short, the socket
 would read no pong either, and be given up while it waits for the next text."""

@@ -16,8 +16,10 @@ def test_it_rings_at_the_last_time_set() -> None:
         alarm.set(5.0)
         alarm.set(2.0)
         alarm.set(2.0)
+        assert alarm.on
         await asyncio.sleep(10)
         assert rung == [2.0]
+        assert not alarm.on
         alarm.set(11.0)
         alarm.set(None)
         alarm.set(None)

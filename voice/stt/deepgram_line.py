@@ -183,7 +183,7 @@ class DeepgramStream(ABC):
         if not self._speeches.waiting:
             log.debug("%s: an idle line is gone, opened again when there is speech: %s", self._service.name, error)
             await self._wanted()
-            return attempts
+            return _Attempts()
         if self._speeches.progress != attempts.progress:
             attempts = _Attempts(0, now, self._speeches.progress)
         count = attempts.count + 1
@@ -233,6 +233,8 @@ class DeepgramStream(ABC):
                 match action:
                     case Media(pcm):
                         await socket.send_media(pcm)
+                        if not self._alarm.on:
+                            self._watch()
                     case Conclude():
                         await self.conclude(socket)
                         self._watch()
@@ -249,14 +251,17 @@ class DeepgramStream(ABC):
             self._watch()
             self._wake.set()
 
-    # -- answers that do not come
+    # -- news that do not come
 
     def _watch(self) -> None:
-        """Wait for the answer to the end of a speech, if one is due."""
+        """Wait for the next news, if some are due."""
         patience = self._speeches.patience
         self._alarm.set(None if patience is None else self._loop.time() + patience)
 
     def _overdue(self) -> None:
+        if not (self._speeches.asked or self._speeches.mute):
+            self._watch()  # there was little sound that anything could be said of
+            return
         settled = self._speeches.settled
         hearings = self._speeches.overdue()
         if hearings is None:

@@ -30,6 +30,9 @@ ANSWER = 0.8
 """Seconds for the answer to a `Conclude`, or for more news on the way to it; twice that is less than the ear waits."""
 NO_ANSWER = 0.35
 """Seconds for it where all was settled before: Deepgram need not answer when there is nothing left to finalise."""
+MUTE = 5.0
+"""Seconds in which something must be said of as much sound: nova does so every second, Flux every 0.25 s, whether there
+are words or not."""
 _SLACK = 0.02
 """Seconds by which times may differ: they are rounded."""
 
@@ -260,20 +263,29 @@ class Speeches:
         return some and not speech.open_text and speech.until - speech.at / SECOND <= TAIL
 
     @property
+    def mute(self) -> bool:
+        """Nothing was said of much of the sound of a speech that goes on."""
+        return self._going_on and self._queue[0].until - self._queue[0].known >= MUTE - _SLACK
+
+    @property
+    def _going_on(self) -> bool:
+        return bool(self._queue) and self._queue[0].opened and not self._queue[0].concluded
+
+    @property
     def patience(self) -> float | None:
-        """Seconds from the last news on in which the end of a speech is to be answered; None: it was not asked for."""
-        if not self.asked:
-            return None
-        return NO_ANSWER if self.settled else ANSWER
+        """Seconds from the last news on in which there is to be more; None: nothing need be said."""
+        if self.asked:
+            return NO_ANSWER if self.settled else ANSWER
+        return MUTE if self._going_on else None
 
     def overdue(self) -> list[Hearing] | None:
-        """The end of a speech was asked for, and no answer comes: its `Final` by what is known.
+        """There was no more news. The end of a speech was asked for: its `Final` by what is known.
 
         None: too little is known, the connection is dead and the speech must be sent again. Unless all was `settled`,
         the connection is of no more use in any case: the answer may still come.
         """
         if not self.asked:
-            return []
+            return None if self.mute else []
         speech = self._queue[0]
         speech.cuts += 1
         heard_of = speech.known > speech.begun / SECOND

@@ -19,7 +19,7 @@ from tests.sockets import run
 from tests.voice.doubles import quiet, spoken
 from tests.voice.stt.providers import hidden, plain
 from voice.provider_error import Cause, ProviderError
-from voice.stt import deepgram_line
+from voice.stt import deepgram_line, deepgram_speeches
 from voice.stt.deepgram import Deepgram, NovaStream
 from voice.stt.recognizer import Final, Hearing, Hints, Partial
 
@@ -203,6 +203,49 @@ def test_a_silent_service_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(main()).cause is Cause.TIMEOUT
 
 
+def test_a_line_on_which_nothing_is_said_of_much_sound_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has vanished: the sound goes on into nothing, and nobody has ended the speech."""
+    monkeypatch.setattr(deepgram_speeches, "MUTE", 0.3)
+
+    async def main() -> tuple[str, int]:
+        async with opened() as (_, listen, stream):
+            listen.faults.order(Fault(silent=True))
+            stream.begin()
+            stream.push(hidden(SAID))
+            async for hearing in stream:
+                if isinstance(hearing, Partial) and plain(hearing.text).startswith("one two"):
+                    break
+            stream.end()
+            return await text(stream), listen.opened
+
+    said, lines = run(main())
+    assert (said, lines) == (SAID, 2)
+
+
+def test_a_line_is_not_dead_for_sound_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A microphone that is muted in mid-speech."""
+    monkeypatch.setattr(deepgram_speeches, "MUTE", 0.05)
+
+    async def main() -> tuple[str, int]:
+        async with opened() as (_, listen, stream):
+            rings = 0
+            overdue = stream._overdue
+
+            def ring() -> None:
+                nonlocal rings
+                rings += 1
+                overdue()
+
+            stream._alarm._ring = ring
+            stream.begin()
+            stream.push(hidden(SAID))
+            await until(lambda: rings > 3)
+            stream.end()
+            return await text(stream), listen.opened
+
+    assert run(main()) == (SAID, 1)
+
+
 def test_a_service_that_does_not_answer_finalize_gives_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voice.stt.deepgram_speeches.NO_ANSWER", 0.05)
     monkeypatch.setattr("voice.stt.deepgram_speeches.ANSWER", 0.05)
@@ -312,6 +355,25 @@ def test_nobody_there_is_an_error_only_when_somebody_speaks(caplog: pytest.LogCa
         return await reading
 
     assert run(main()).cause is Cause.NETWORK
+
+
+def test_each_time_somebody_speaks_there_are_as_many_tries(caplog: pytest.LogCaptureFixture) -> None:
+    """However often the line could not be opened before, when that was for something too short to be sent."""
+    caplog.set_level(logging.DEBUG, "sottovoce.deepgram")
+
+    async def main() -> None:
+        stream = Deepgram(api_key="k", base_url="http://127.0.0.1:9").stream(Hints())
+        await until(lambda: "an idle line is gone" in caplog.text)
+        for _ in range(deepgram_line.AGAIN.tries + 1):
+            caplog.clear()
+            stream.begin()
+            await until(lambda: "opened again in" in caplog.text)
+            stream.end()
+            await until(lambda: "an idle line is gone" in caplog.text)
+        assert not stream._over
+        await stream.aclose()
+
+    run(main())
 
 
 def test_no_key_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
