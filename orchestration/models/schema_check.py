@@ -2,7 +2,7 @@
 
 Known are type, enum, const, properties, required, additionalProperties, items, anyOf, oneOf, allOf, $ref within the
 schema, and the limits of numbers, texts and lists (https://json-schema.org/draft/2020-12). Other words are not looked
-at. JSON's numbers: true is none, and 1.0 is a whole one.
+at. JSON's numbers: true is none, nor is NaN, and 1.0 is a whole one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool) and value - value == 0,
     "integer": lambda value: not isinstance(value, bool) and isinstance(value, int | float) and value == value // 1,
 }
 _LIMITS: Mapping[str, tuple[str, Callable[[Any, Any], bool], str]] = {

@@ -43,6 +43,15 @@ def call(name: str = "plan", id: str = "c1", **arguments: Any) -> ToolCall:
     return ToolCall(id, name, arguments)
 
 
+@pytest.mark.parametrize("hours", ["NaN", "Infinity", "1e999"])
+def test_what_is_no_number_in_json_is_none(hours: str) -> None:
+    with pytest.raises(StructuredError, match="hours is no number"):
+        plan(
+            Writer(f'{{"steps": [], "hours": {hours}}}'),
+            {**PLAN, "properties": {"hours": {"type": "number"}, "steps": {}}},
+        )
+
+
 def test_a_model_that_can_is_asked_in_its_own_way() -> None:
     writer = Writer(json.dumps(RIGHT))
     assert isinstance(writer, Structured)
