@@ -45,11 +45,9 @@ def call(name: str = "plan", id: str = "c1", **arguments: Any) -> ToolCall:
 
 @pytest.mark.parametrize("hours", ["NaN", "Infinity", "1e999"])
 def test_what_is_no_number_in_json_is_none(hours: str) -> None:
+    wrong = f'{{"steps": [], "hours": {hours}}}'
     with pytest.raises(StructuredError, match="hours is no number"):
-        plan(
-            Writer(f'{{"steps": [], "hours": {hours}}}'),
-            {**PLAN, "properties": {"hours": {"type": "number"}, "steps": {}}},
-        )
+        plan(Writer(wrong, wrong), {**PLAN, "properties": {"hours": {"type": "number"}, "steps": {}}})
 
 
 def test_a_model_that_can_is_asked_in_its_own_way() -> None:
