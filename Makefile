@@ -27,8 +27,9 @@ serve: $(VENV)/.demo
 	$(BIN)/sottovoce serve examples/demo.py $(ARGS)
 
 # What listens or is killed goes one after the other, as its times need the machine; the rest shares the cores.
-APART = browser or crash and not processes
-TOGETHER = -n auto -m
+APART = (browser or crash) and not processes
+# One more than there are cores: some tests wait for a real call to go its way.
+TOGETHER = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadgroup -m
 # With ARGS that choose tests there may be none of a kind (pytest's exit code 5).
 SOME = $(if $(ARGS),|| [ $$? = 5 ])
 

@@ -31,7 +31,7 @@ from voice.stt.recognizer import Hints
 from voice.tts import flite
 from voice.tts.flite import Flite
 
-pytestmark = [pytest.mark.browser, pytest.mark.speech]
+pytestmark = [pytest.mark.browser, pytest.mark.speech, pytest.mark.processes]
 
 KEY = "a-key-that-is-in-no-log"
 HEARD = """[...document.querySelectorAll("#transcript .said")].map((line) => line.querySelector(".heard").textContent)

@@ -12,7 +12,7 @@ from tests.e2e.chromium import chromium, needs_chromium
 from tests.e2e.server import ROOT, server
 from tests.e2e.voices import speech
 
-pytestmark = [pytest.mark.browser, pytest.mark.speech]
+pytestmark = [pytest.mark.browser, pytest.mark.speech, pytest.mark.processes]
 
 HANDOVER = "Front desk: One moment, I will connect you with billing. | Front desk handed over to Billing | "
 CALLS: dict[str, tuple[str, ...]] = {
