@@ -191,7 +191,9 @@ def failure(name: str, error: BaseException) -> ProviderError:
     if isinstance(status, int):  # the SDK's ApiError, or the one of websockets that it hides
         below = error.__context__ or error
         headers = getattr(below, "headers", None) or {}
-        fix = f"check {KEY}" if status in (401, 403) else ""
+        fix = {401: f"check {KEY}", 402: f"check the credit of the account of {KEY}", 403: f"check {KEY}"}.get(
+            status, ""
+        )
         return ProviderError.of_status(name, status, "it refused the connection", headers=dict(headers), fix=fix)
     if isinstance(error, ConnectionClosed):
         close = error.rcvd

@@ -84,7 +84,7 @@ class ProviderError(RuntimeError):
 
 def cause_of(status: int) -> Cause:
     """What kind of failure an HTTP status is (RFC 9110; 529 is Anthropic's "overloaded")."""
-    if status in (401, 403):
+    if status in (401, 402, 403):  # 402: its account has no credit left, so that no request of anybody's works
         return Cause.KEY
     if status in (408, 504):
         return Cause.TIMEOUT

@@ -82,6 +82,7 @@ def shown(error: BaseException, caplog: pytest.LogCaptureFixture) -> str:
     ("status", "cause", "fix"),
     [
         (401, Cause.KEY, f"check {KEY}"),
+        (402, Cause.KEY, "credit"),
         (403, Cause.KEY, f"check {KEY}"),
         (404, Cause.REQUEST, ""),
         (429, Cause.RATE, "higher limit"),

@@ -36,6 +36,7 @@ def test_the_detail_is_one_short_line(detail: str, cause: Cause) -> None:
     [
         (400, Cause.REQUEST),
         (401, Cause.KEY),
+        (402, Cause.KEY),
         (403, Cause.KEY),
         (404, Cause.REQUEST),
         (408, Cause.TIMEOUT),

@@ -19,7 +19,7 @@ from voice.deepgram import CONNECT, Account, connected
 from voice.provider_error import Cause, ProviderError
 from voice.realtime import deepgram_messages as messages
 from voice.realtime.deepgram_messages import Pipeline
-from voice.realtime.deepgram_talk import Talk, Unusable
+from voice.realtime.deepgram_talk import Talk, Unusable, masked
 from voice.realtime.session import Injection, Instructions, SessionEvent
 from voice.realtime.unread import Unread
 
@@ -97,9 +97,8 @@ class DeepgramAgent:
     async def open(self, instructions: Instructions) -> DeepgramSession:
         """Begin a talk. Raises ProviderError; ValueError for a prompt that is too long, or a bad environment."""
         _bounded("instructions.prompt", instructions.prompt)
-        endpoint = self._pipeline.endpoint()
+        secrets = self._pipeline.secrets()
         await self.prepare()
-        secrets = tuple(endpoint[1].values()) if endpoint else ()
         session = DeepgramSession(self._account, self._pipeline, self._connect, self._ready, secrets)
         try:
             await session.begin(instructions)
@@ -122,7 +121,7 @@ class DeepgramSession:
     ) -> None:
         self._account, self._pipeline = account, pipeline
         self._connect, self._ready, self._secrets = connect, ready, secrets
-        self._talk = Talk(DeepgramAgent.name)
+        self._talk = Talk(DeepgramAgent.name, secrets)
         self._instructions = Instructions()
         self._events = Unread()
         self._error: ProviderError | None = None
@@ -286,9 +285,7 @@ class DeepgramSession:
 
     def _safe(self, error: ProviderError) -> ProviderError:
         """What the server says may repeat what it was told to send to the language model."""
-        detail = error.detail
-        for secret in filter(None, self._secrets):
-            detail = detail.replace(secret, "***")
+        detail = masked(error.detail, self._secrets)
         if detail == error.detail:
             return error
         return ProviderError(

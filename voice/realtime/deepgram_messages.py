@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from voice.leg import RATE
 from voice.realtime.session import Injection, Instructions
@@ -29,6 +30,8 @@ THINK_HEADERS = "DEEPGRAM_THINK_HEADERS"
 """A JSON object of the headers that Deepgram is to send to DEEPGRAM_THINK_URL: the key of that endpoint, mostly."""
 PROVIDERS = ("anthropic", "open_ai", "google", "groq", "deepgram")
 """Language models it can think with that need no more than a model's name, or an endpoint."""
+TELLING = 8
+"""Characters from which on a part of a header, or of a URL, may be a key; shorter ones are in any text."""
 MAX_KEYTERMS = 100
 _BEHAVIORS = {Injection.NOW: "interrupt", Injection.IDLE: "default", Injection.QUEUE: "queue"}
 _URL = re.compile(r"https?://[^\s/?#@]+(?:/\S*)?")
@@ -45,7 +48,7 @@ class Pipeline:
     language: str
     keyterms: Sequence[str] = ()
     temperature: float | None = None
-    think_url: str | None = None
+    think_url: str | None = field(default=None, repr=False)
     think_headers: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +85,14 @@ class Pipeline:
                     f'{THINK_HEADERS}: give a JSON object of texts, like {{"authorization": "Bearer ..."}}'
                 )
         return url, dict(headers)
+
+    def secrets(self) -> tuple[str, ...]:
+        """What is for that endpoint only: its headers, the token in one, what is asked of it in the URL. Raises
+        ValueError for a bad environment."""
+        url, headers = self.endpoint() or ("", {})
+        parts = [value.split()[-1] for value in headers.values() if value.strip()]
+        parts += [value for _, value in parse_qsl(urlsplit(url).query)]
+        return tuple(filter(None, [*headers.values(), *(part for part in parts if len(part) >= TELLING)]))
 
     def _listen(self) -> dict[str, Any]:
         terms = {"keyterms": list(self.keyterms)} if self.keyterms else {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,10 +63,10 @@ class _Line:
 
 
 class Talk:
-    """One session's. `name` is what errors call the provider."""
+    """One session's. `name` is what errors call the provider; `secrets` are masked in what it says of itself."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, secrets: Sequence[str] = ()) -> None:
+        self._name, self._secrets = name, secrets
         self._lines: dict[str, _Line] = {}
         self._count = 0
         self._calls: dict[str, str] = {}
@@ -233,13 +233,15 @@ class Talk:
             yield from self._refused(message, "Warning")
             return
         self._refusal = None
-        log.warning("%s warns of %s: %s", self._name, code[:60], " ".join(_text(message, "description").split())[:300])
+        said = masked(" ".join(_text(message, "description").split()), self._secrets)
+        log.warning("%s warns of %s: %s", self._name, code[:60], said[:300])
 
     def _failed(self, message: Any) -> Iterator[SessionEvent]:
         code = _text(message, "code")
         cause = _CAUSES.get(code, Cause.RATE if "RATE" in code or "LIMIT" in code else Cause.SERVER)
         fix = "check the settings of the agent" if cause is Cause.REQUEST else ""
-        raise ProviderError(self._name, cause, f"{code}: {_text(message, 'description')}", fix=fix)
+        said = masked(f"{code}: {_text(message, 'description')}", self._secrets)
+        raise ProviderError(self._name, cause, said, fix=fix)
 
     # the reply
 
@@ -287,6 +289,13 @@ class Talk:
         "Warning": _warned,
         "Error": _failed,
     }
+
+
+def masked(text: str, secrets: Sequence[str]) -> str:
+    """A server may repeat what it was told to send to the language model."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
 
 
 def _plain(text: str) -> str:

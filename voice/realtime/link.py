@@ -10,6 +10,7 @@ import logging
 from typing import Protocol
 
 from voice.backoff import Backoff
+from voice.breaker import MOST_ASKED
 from voice.provider_error import Cause, ProviderError
 from voice.realtime.line import Line
 from voice.realtime.session import (
@@ -32,7 +33,7 @@ from voice.realtime.take import Take
 log = logging.getLogger("sottovoce.realtime")
 
 AGAIN = 10.0
-"""Seconds until a model that could not be reached in all tries is tried again."""
+"""Seconds until a model that could not be reached in all tries is tried again; it may ask for more."""
 OPENING = 10.0
 """Seconds that opening a session may take."""
 PROVEN = 5.0
@@ -144,7 +145,8 @@ class Link:
                 if self.error is None:
                     log.error("%s cannot be reached: %s", self._model.name, error)
                 self.error = error
-                pause, tried, since = AGAIN, 0, now + AGAIN
+                pause = max(AGAIN, min(error.retry_after or 0.0, MOST_ASKED))
+                tried, since = 0, now + pause
             await asyncio.sleep(pause)
 
     async def _live(self) -> tuple[ProviderError, float]:

@@ -68,6 +68,8 @@ class Model:
         self.broken = 0
         """How often opening a session fails yet."""
         self.key_refused = False
+        self.busy_for: float | None = None
+        """Seconds that it asks to be left alone."""
         self.opened_at: list[float] = []
 
     @property
@@ -80,6 +82,8 @@ class Model:
         self.opened_at.append(asyncio.get_running_loop().time())
         if self.key_refused:
             raise ProviderError(self.name, Cause.KEY)
+        if self.busy_for is not None:
+            raise ProviderError(self.name, Cause.RATE, retry_after=self.busy_for)
         if self.broken:
             self.broken -= 1
             raise LOST

@@ -638,6 +638,20 @@ def test_a_key_that_is_refused_is_said_once_and_tried_again_rarely(caplog: pytes
     play(scene, model)
 
 
+def test_a_model_that_asks_to_be_left_alone_is() -> None:
+    model = Model()
+    model.busy_for = 60.0
+
+    async def scene(room: Room) -> None:
+        await room.anna.play(quiet(59))
+        assert len(room.model.opened_at) == 1
+        room.model.busy_for = None
+        await room.anna.play(quiet(2))
+        assert len(room.model.sessions) == 1
+
+    play(scene, model)
+
+
 def test_a_session_that_keeps_breaking_is_not_opened_without_end() -> None:
     async def scene(room: Room) -> None:
         for _ in range(200):

@@ -291,6 +291,26 @@ def test_an_error_of_the_server_ends_the_session() -> None:
     run(main())
 
 
+def test_what_is_for_the_mind_only_is_masked_wherever_the_server_repeats_it(caplog: pytest.LogCaptureFixture) -> None:
+    key, token = "key-in-the-url", SECRET.split()[-1]
+
+    async def main() -> str:
+        agent = FakeAgent(HiddenWords)
+        url = f"https://llm.example/v1?alt=sse&key={key}"
+        async with talk(agent, think_url=url, think_headers={"authorization": SECRET}) as session:
+            peer = agent.agents[0].peer
+            await peer.send({"type": "Warning", "code": "SLOW_THINK", "description": f"{url} is slow ({token})"})
+            await agent.agents[0].fail("FAILED_TO_THINK", f"{url} did not take {token}, {'x' * 250} {SECRET}")
+            with pytest.raises(ProviderError) as caught:
+                await until(session, ReplyEnded)
+            return str(caught.value) + repr(session._pipeline)
+
+    shown = run(main()) + caplog.text
+    assert "SLOW_THINK" in shown
+    assert "FAILED_TO_THINK: https://llm.example/v1?alt=sse&key=*** did not take ***" in shown
+    assert not any(each in shown for each in (key, token, token[:12]))
+
+
 def test_no_secret_is_shown(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> str:
         agent = FakeAgent(HiddenWords)
