@@ -9,6 +9,9 @@ INSTALL = install() { $(PIP) install --quiet uv && \
 	$(PIP) install --quiet --editable "$$1"; }; install
 SOURCES = voice delivery orchestration tests examples
 
+# The tests start many processes: where bytecode is not kept, each of them compiles every library anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help serve test check coverage soak bench bench-floor clean browser postgres lint
 .DEFAULT_GOAL = help
 
