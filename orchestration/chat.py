@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from orchestration import ensemble
 from orchestration.admission import RuntimeGate
 from orchestration.gate import Help
 from orchestration.printer import Printer
@@ -39,6 +40,14 @@ def chat(runtime: Runtime) -> None:
 
 
 async def _chat(runtime: Runtime) -> None:
+    await ensemble.prepare(runtime.orchestration)  # who lacks a key learns it now, and the first answer comes at once
+    try:
+        await _play(runtime)
+    finally:
+        await ensemble.close(runtime.orchestration)
+
+
+async def _play(runtime: Runtime) -> None:
     typing = sys.stdin.isatty()
     if typing and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         from orchestration.terminal import Terminal

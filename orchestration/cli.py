@@ -133,7 +133,7 @@ def doctor(
     for finding in findings:
         check = finding.check
         table.add_row(finding.part, check.name, finding.use, check.detail, check.fix)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)  # or the [extras] to install would be taken for markup
     if not healthy(findings):
         fail("a part has nothing usable; see the last column")
 

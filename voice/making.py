@@ -70,8 +70,10 @@ class Making:
             self._utterance.failed = True
             known = error if isinstance(error, ProviderError) else None
             self._utterance.voiceless = known is not None and known.transient and not self._total
-            level = logging.DEBUG if known and known.logged else logging.ERROR
-            trace = None if known or isinstance(error.__cause__, ProviderError) else error
+            cause = known or error.__cause__
+            provider = cause if isinstance(cause, ProviderError) else None
+            level = logging.DEBUG if provider and provider.logged else logging.ERROR
+            trace = None if provider else error
             log.log(level, "utterance %s cannot be made: %s", self._utterance.id, _describe(error), exc_info=trace)
 
     async def _follow(self, source: AsyncIterator[str]) -> None:

@@ -52,6 +52,7 @@ GRACE = 0.1
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _OFFICIAL = "https://api.anthropic.com"
 _URL = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?")
+_URL_FIX = f"give one like {_OFFICIAL}, without user or query"
 _QUIET = {"claude-haiku-5-5": "disabled", "claude-sonnet-5-5": "between_tools"}
 """How models are told not to think first; others take "disabled"."""
 _THINKERS = ("claude-opus-5-5", "claude-fable-5", "claude-mythos-5")
@@ -108,7 +109,7 @@ class Anthropic:
         if model is not None and (not isinstance(model, str) or not model.strip()):
             raise ValueError(f"model: {model!r:.60} is no name of a model; give one like {DEFAULT_MODEL!r}")
         if base_url is not None and not _URL.fullmatch(base_url):
-            raise ValueError(f"base_url: it is no URL; give one like {_OFFICIAL}, without user or query")
+            raise ValueError(f"base_url: it is no URL; {_URL_FIX}")
         if not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or max_tokens < 1:
             raise ValueError(f"max_tokens: {max_tokens!r:.60} is no whole number above 0")
         if temperature is not None and not _within(temperature, 0, 1):
@@ -158,6 +159,8 @@ class Anthropic:
             return Check(self.name, False, f"{what}: the SDK is not installed", INSTALL)
         if not (self._key or os.environ.get(KEY)):
             return Check(self.name, False, f"{what}: no key", f"set {KEY}")
+        if not _URL.fullmatch(self.base_url):
+            return Check(self.name, False, f"{what}: what {BASE_URL} holds is no URL", _URL_FIX)
         where = "" if self.base_url == _OFFICIAL else f" at {self.base_url}"
         return Check(self.name, True, f"{what}{where}, with the key {'it was given' if self._key else f'in {KEY}'}")
 
@@ -286,6 +289,8 @@ class Anthropic:
             key = self._key or os.environ.get(KEY)
             if not key:
                 raise ProviderError(self.name, Cause.KEY, "no key is set", fix=f"set {KEY}")
+            if not _URL.fullmatch(self.base_url):
+                raise ProviderError(self.name, Cause.REQUEST, f"what {BASE_URL} holds is no URL", fix=_URL_FIX)
             made = await asyncio.to_thread(self._new_client, key)
             client = self._clients.setdefault(loop, made)  # another may have been quicker
         return client

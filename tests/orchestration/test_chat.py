@@ -130,6 +130,17 @@ def test_a_script_from_a_pipe(command: list[str]) -> None:
     assert "floor     open" in done.stdout
 
 
+def test_models_are_made_ready_first_and_one_that_lacks_a_key_says_so(command: list[str]) -> None:
+    app = Path(command[-1])
+    talking = APP.replace('Scripted([Intent(["hello"], answer="Good day.")])', "Anthropic()")
+    app.write_text(f"from orchestration.models import Anthropic\n{talking}")
+    bare = {name: value for name, value in os.environ.items() if name != "ANTHROPIC_API_KEY"}
+    done = subprocess.run(command, cwd=ROOT, input="", capture_output=True, text=True, timeout=PATIENCE, env=bare)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert "no key is set; fix: set ANTHROPIC_API_KEY" in done.stderr
+
+
 def test_ctrl_c_ends_a_script_and_so_does_a_reader_who_leaves(command: list[str]) -> None:
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

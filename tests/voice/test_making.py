@@ -13,6 +13,7 @@ from voice import clock
 from voice.leg import FRAME_SAMPLES, RATE
 from voice.making import AHEAD, PAUSED, SETTLED, STALLED, Made, Making, Synthesize
 from voice.playout import Playout
+from voice.provider_error import Cause, ProviderError
 from voice.tts.synthesizer import WordMark
 from voice.utterance import SpokenUtterance
 
@@ -113,6 +114,20 @@ def test_a_text_that_breaks_off(script: tuple[Any, ...], why: str, caplog: pytes
         assert "utterance u cannot be made" in caplog.text
 
     play(scene)
+
+
+def test_what_the_log_knows_of_a_provider_is_not_said_again(caplog: pytest.LogCaptureFixture) -> None:
+    lost = ProviderError("acme", Cause.KEY)
+    lost.logged = True
+
+    async def scene() -> None:
+        shop = Workshop(pieces("Well, I", lost))
+        await shop.making.run()
+        assert shop.utterance.failed
+        assert caplog.text == ""
+
+    with caplog.at_level("INFO"):
+        play(scene)
 
 
 @pytest.mark.parametrize("streamed", [True, False])

@@ -477,6 +477,15 @@ def test_its_check_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None
     assert KEY not in str(found)
 
 
+def test_an_address_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "localhost:80")
+    assert not Anthropic.check().usable
+    assert "what ANTHROPIC_BASE_URL holds is no URL" in Anthropic.check().detail
+    with pytest.raises(ProviderError, match="what ANTHROPIC_BASE_URL holds is no URL; fix: give one like https://"):
+        run(Anthropic().prepare())
+
+
 def test_no_vendor_is_loaded_before_it_is_needed() -> None:
     code = """
 import sys
