@@ -26,6 +26,8 @@ from voice.leg import FRAME_BYTES, FRAME_SECONDS
 
 IDLE = 12.0
 """Seconds without a message after which it gives up."""
+PLAIN = {"conversational_behavior": "default"}
+"""It is no backchannel and no filler: those come only where they are switched on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +238,7 @@ class Agent:
             self._hears = False
             text = " ".join(word.text for word in await self._ear.words(settle=True))
             if text:
-                await self.peer.send({"type": "ConversationText", "role": "user", "content": text})
+                await self.peer.send({"type": "ConversationText", "role": "user", "content": text, **PLAIN})
                 await self.peer.send({"type": "History", "role": "user", "content": text})
                 functions = tuple(each["name"] for each in self.think.get("functions") or ())
                 self._asked = Asked(text, self.think.get("prompt") or "", functions)
@@ -270,7 +272,7 @@ class Agent:
             first = self.server.announces
             while self._to_say:
                 text = self._to_say.popleft()
-                said = {"type": "ConversationText", "role": "assistant", "content": text}
+                said = {"type": "ConversationText", "role": "assistant", "content": text, **PLAIN}
                 if not self.server.texts_last:
                     await self.peer.send(said)
                 if first:

@@ -20,6 +20,8 @@ from voice.leg import FRAME_BYTES
 CONFIDENCE = 0.97
 IDLE = 10.0
 TIMED_OUT = (1011, "NET-0001: did not receive audio data or a text message within the timeout window")
+NOTICEABLE = 0.1
+"""Seconds of sound that must be left for Finalize to be answered: "noticeable", as the service says."""
 _MODELS = ("nova-2", "nova-3")
 
 
@@ -55,6 +57,8 @@ class Listen:
                     message = await peer.receive(self.idle)
                 except TimeoutError:
                     await peer.close(*TIMED_OUT)
+                    return
+                if message == b"":  # the old way to say CloseStream
                     return
                 if isinstance(message, bytes):
                     self.sound[number] += len(message)
@@ -125,6 +129,7 @@ class _Nova(Line):
         self._endpointing = float(wait) / 1000 if wait.isdigit() else float("inf")
         self._writes = query.get("punctuate") == ["true"]
         self._interims = query.get("interim_results") == ["true"]
+        self._takes_terms = query["model"][0].startswith("nova-3")
         self._request = str(uuid.uuid4())
 
     async def listen(self) -> None:
@@ -142,11 +147,13 @@ class _Nova(Line):
             case {"type": "KeepAlive"}:
                 pass
             case {"type": "Finalize"}:
-                if not self._server.ignore():
+                if not self._server.ignore() and self._ear.heard - self._start >= NOTICEABLE:
                     await self._settle(self._ear.heard, speech_final=True, from_finalize=True)
-            case {"type": "Configure"}:
-                terms = control.get("keyterms")
+            case {"type": "Configure", "keyterms": terms} if self._takes_terms:
                 await self._peer.send({"type": "ConfigureSuccess", "request_id": self._request, "keyterms": terms})
+            case {"type": "Configure"}:
+                refused = {"code": "CONFIGURE_KEYTERMS_NOT_SUPPORTED", "description": "it takes nova-3"}
+                await self._peer.send({"type": "ConfigureFailure", "request_id": self._request, **refused})
             case {"type": "CloseStream"}:
                 await self._settle(self._ear.heard, speech_final=True)
                 await self._peer.send(
