@@ -35,7 +35,7 @@ from orchestration.taking import routed, seen_by, taken
 from orchestration.telling import in_own_words
 from orchestration.usage import Tab, charge_to
 from voice.channel import APOLOGY, Channel, Utterance, random_id
-from voice.events import Deafened, Event, Joined, Left, Turn, TurnDropped, TurnForeseen, TurnResumed
+from voice.events import Deafened, Event, Joined, Left, SpeechStarted, Turn, TurnDropped, TurnForeseen, TurnResumed
 from voice.floor import FloorChanged
 from voice.realtime.native import NativeVoice
 from voice.written import WrittenUtterance
@@ -103,6 +103,8 @@ class Conversation:
                 self._away.discard(caller)
                 if (reply := self._reply) and reply.turn.caller == caller and reply.utterance:
                     reply.missed = reply.missed and reply.utterance.started is not None
+            case SpeechStarted() if self._native and not self._reply:  # another may have the conversation by now
+                self._group.create_task(self._native.instruct(), name="instructing the channel's model")
             case TurnForeseen(turn):
                 if self._reply is None:  # what becomes of it will be remembered first
                     self._preemptive.foresee(turn, partial(self._foresight.request, turn))

@@ -229,6 +229,27 @@ def test_a_handoff_gives_the_model_another_prompt_and_the_next_agent_answers() -
     play(scene, Model(script), Swarm([host(), expert]))
 
 
+def test_a_handoff_between_two_turns_is_known_to_the_model_before_the_next() -> None:
+    """By a hook, a task or a person at a desk: no answer is being made."""
+    agents = [Agent(id, model=Prepared(["I never talk."] * 9), prompt=f"You are {id}.") for id in ("sales", "billing")]
+    prompts: list[str] = []
+
+    async def script(talk: Talk, heard: str) -> None:
+        prompts.append(talk.told[-1].prompt.splitlines()[0])
+        await talk.speak("yes")
+
+    async def scene(call: Call) -> None:
+        await call.anna.say("good morning", 3)
+        room = call.session.room
+        assert room.handoff is not None
+        given = {"target": "billing", "reason": "a desk said so", "summary": "she wants to pay"}
+        await room.handoff.handle("lobby", "sales", given)
+        await call.anna.say("my invoice is wrong", 3)
+        assert prompts == ["You are sales.", "You are billing."]
+
+    play(scene, Model(script, think=0.0, silence=0.1), Swarm(agents))
+
+
 def test_nobody_hears_the_model_while_a_human_has_the_conversation() -> None:
     async def script(talk: Talk, heard: str) -> None:
         if heard == "a person please":
