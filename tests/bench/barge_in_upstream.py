@@ -1,6 +1,6 @@
 """What our model's adapter costs a call: `python -m tests.bench.barge_in_upstream` prints it.
 
-Two spans, against a server on this machine that answers at once: from the moment in which a stream is closed, as when a
+Spans, against a server on this machine that answers at once: from the moment in which a stream is closed, as when a
 caller cuts in, to the one in which the server sees that its client is gone; and from the question to the first word.
 Beside them a bare HTTP client, closing the same request in the same run: what the kernel and the server take.
 """
@@ -15,13 +15,19 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from urllib.parse import urlsplit
 
+from orchestration import Runtime, Speech
 from orchestration.agent import Agent
 from orchestration.models.anthropic import Anthropic
 from orchestration.models.model import Message, Role
+from tests.bench.first_sound import Leg
 from tests.fakes.anthropic import FakeAnthropic
+from tests.orchestration.test_conversation import Talks
+from tests.voice.doubles import Recognizer, Synthesizer, Vad, spoken
 from voice.clock import wall_seconds
+from voice.leg import Frame
 
 TIMES = 200
+CALLS = 15
 TARGET = 50.0
 """Milliseconds from barge-in to the closed request (house plan)."""
 HELLO = [Message(Role.USER, "hello there")]
@@ -77,17 +83,51 @@ async def by_hand(fake: FakeAnthropic) -> tuple[list[float], list[float]]:
     return first, gone
 
 
+async def in_a_call(fake: FakeAnthropic) -> list[float]:
+    """From the last sound of a caller's first word into the answer to the closed request, in a whole room."""
+    agent = Agent("host", model=Anthropic(api_key="k", base_url=fake.url))
+    speech = Speech(stt=Recognizer(), tts=Synthesizer(), vad=Vad(), preemptive=False)
+    gone = []
+    async with Runtime(orchestration=Talks(agent), speech=speech, state=None) as runtime:
+        await runtime.prepare()
+        session = await runtime.enter("bench")
+        leg = Leg()
+        serving = asyncio.create_task(session.serve(leg))
+        await asyncio.sleep(0.1)
+        for _ in range(CALLS):
+            asked = len(fake.requests)
+            await leg.say("hello there", silence=0.7)
+            request = await fake.request(asked)
+            leg.came.clear()
+            await leg.came.wait()
+            await asyncio.sleep(0.3)  # it is being heard
+            *before, last = spoken("stop")
+            await leg.play(before)
+            began = wall_seconds()
+            leg.put(Frame(last))
+            await request.gone.wait()
+            gone.append((wall_seconds() - began) * 1000)
+            await leg.say("it now please", silence=1.5)
+        leg.end(hung_up=True)
+        await serving
+    return gone
+
+
 async def main() -> None:
     """Print both, and how they compare."""
-    async with FakeAnthropic([["One two three four", asyncio.Event()]]) as fake:
+    async with FakeAnthropic([["One two three four. ", asyncio.Event()]]) as fake:
         ours, bare = await by_us(fake), await by_hand(fake)
+        called = await in_a_call(fake)
     for name, mine, theirs in zip(("first word", "cut to closed"), ours, bare, strict=True):
         median, base = statistics.median(mine), statistics.median(theirs)
         worst = sorted(mine)[-TIMES // 100]
         print(
             f"{name:<16}{median:8.2f} ms{worst:8.2f} ms at worst of 99 %{base:8.2f} ms bare{median / base:7.1f} times"
         )
-    median = statistics.median(ours[1])
+    median = statistics.median(called)
+    print(
+        f"in a whole call: {median:.2f} ms from a caller's first word to the closed request, {max(called):.2f} at worst"
+    )
     print(f"{median / TARGET:.3f} of the {TARGET:g} ms in which a request is to be closed after a barge-in")
 
 

@@ -88,7 +88,7 @@ async def turns(model: Model, tts: Synthesizer) -> list[float]:
         await asyncio.sleep(0.1)
         for number in range(WARM + TURNS):
             for pcm in [*spoken("boats"), *quiet(0.14)]:
-                leg._inbox.put_nowait(Frame(pcm))
+                leg.put(Frame(pcm))
                 await asyncio.sleep(0.02)
             leg.came.clear()
             begun = perf_counter()
