@@ -24,7 +24,14 @@ DOWN = ProviderError("one", Cause.SERVER, status=500)
 
 
 class Stream(RecognizerStream):
-    """One that can also come to an end without a word."""
+    """One that can also come to an end without a word. Once it was mute, it is for good: it leaves out no final."""
+
+    finals = 0
+
+    def _answer(self, hearing: Hearing) -> None:
+        self.finals += isinstance(hearing, Final)
+        if not isinstance(hearing, Final) or self.finals == self.ended:
+            super()._answer(hearing)
 
     async def _iterate(self) -> AsyncIterator[Hearing]:
         try:
