@@ -37,8 +37,8 @@ CONNECT = 4.0
 CLOSE = 1.0
 """Seconds that the server has to close its end."""
 PING, PONG = 5.0, 10.0
-"""Seconds between two pings of the voice agent, and for an answer. It may have nothing to say for long, so that only
-this tells when the server has vanished; by default after 40 s."""
+"""Seconds between two pings, and for an answer. Of a voice agent, and of what is idle, only this tells when the server
+has vanished; by default after 40 s."""
 UNREAD = 4096
 """Messages of a voice that may wait to be read. By default 32: with that many of a text that was cut short, the socket
 would read no pong either, and be given up while it waits for the next text."""
@@ -239,7 +239,7 @@ def _sdk(name: str) -> Any:
     _connect_our_way(deepgram.listen.v1.client)
     _connect_our_way(deepgram.listen.v2.client)
     _connect_our_way(deepgram.speak.v1.client, max_queue=UNREAD)
-    _connect_our_way(deepgram.agent.v1.client, ping_interval=PING, ping_timeout=PONG)
+    _connect_our_way(deepgram.agent.v1.client)
     return deepgram
 
 
@@ -254,7 +254,7 @@ def _connect_our_way(module: Any, **ours: Any) -> None:
     def connecting(url: str, **options: Any) -> Any:
         if url.startswith("wss:"):
             options["ssl"] = _tls()
-        return connect(url, compression=None, **ours, **options)
+        return connect(url, compression=None, ping_interval=PING, ping_timeout=PONG, **ours, **options)
 
     if getattr(module, "websockets_client_connect", None) is connect:  # else it has a transport of somebody else's
         module.websockets_client_connect = connecting

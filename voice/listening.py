@@ -40,6 +40,8 @@ LONGEST = 30.0
 """Seconds between two tries at most; somebody who speaks is reason for one before that."""
 EAGER = 2.0
 """Seconds between two tries that are made because somebody speaks."""
+CLOSE = 5.0
+"""Seconds that a recogniser has to close, before another is opened all the same."""
 MURMUR = 0.6
 """Seconds of voice that somebody means to be understood, as in `EarTimes`."""
 
@@ -307,7 +309,8 @@ class Listening:
 
     async def _close(self, stream: RecognizerStream) -> None:
         try:
-            await stream.aclose()
+            async with asyncio.timeout(CLOSE):
+                await stream.aclose()
         except Exception as error:
             log.warning("caller %s: recogniser %s cannot be closed: %s", *self._who, error, exc_info=error)
 

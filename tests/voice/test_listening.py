@@ -199,6 +199,27 @@ def test_a_recogniser_may_break_at_every_call(call: str, caplog: pytest.LogCaptu
     play(scene)
 
 
+def test_a_recogniser_that_never_closes_costs_no_other_speech() -> None:
+    class Hanging(RecognizerStream):
+        async def aclose(self) -> None:
+            self.closed = True
+            await asyncio.Event().wait()
+
+    class Stt(Recognizer):
+        def stream(self, hints: Hints) -> RecognizerStream:
+            self.streams.append(Hanging(self, hints))
+            return self.streams[-1]
+
+    async def scene(booth: Booth) -> None:
+        await booth.say("compare them")
+        booth.stream.fail()
+        await booth.hear(quiet(6))
+        await booth.say("and these")
+        assert booth.turns == ["compare them", "and these"]
+
+    play(scene, Stt())
+
+
 def test_a_recogniser_that_cannot_be_closed(caplog: pytest.LogCaptureFixture) -> None:
     class Clinging(RecognizerStream):
         async def aclose(self) -> None:

@@ -36,6 +36,8 @@ AGAIN = 10.0
 """Seconds until a model that could not be reached in all tries is tried again; it may ask for more."""
 OPENING = 10.0
 """Seconds that opening a session may take."""
+CLOSE = 5.0
+"""Seconds that a session has to close, before the next one is opened all the same."""
 PROVEN = 5.0
 """Seconds after which a session that ends counts as one that worked: the next one is opened at once."""
 
@@ -182,7 +184,8 @@ class Link:
 
     async def _close(self, session: RealtimeSession) -> None:
         try:
-            await session.aclose()
+            async with asyncio.timeout(CLOSE):
+                await session.aclose()
         except Exception as error:
             log.warning("a session with %s cannot be closed: %r", self._model.name, error)
 

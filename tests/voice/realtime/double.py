@@ -70,6 +70,8 @@ class Model:
         self.key_refused = False
         self.busy_for: float | None = None
         """Seconds that it asks to be left alone."""
+        self.hangs = False
+        """Its sessions never close."""
         self.opened_at: list[float] = []
 
     @property
@@ -158,6 +160,8 @@ class Session:
 
     async def aclose(self) -> None:
         self.closed = True
+        if self.model.hangs:
+            await asyncio.Event().wait()
         for task in list(self._tasks):
             task.cancel()
 

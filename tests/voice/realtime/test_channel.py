@@ -652,6 +652,17 @@ def test_a_model_that_asks_to_be_left_alone_is() -> None:
     play(scene, model)
 
 
+def test_a_session_that_never_closes_is_followed_by_another() -> None:
+    async def scene(room: Room) -> None:
+        room.model.hangs = True
+        room.model.session.lose()
+        await room.anna.play(quiet(6))
+        room.model.hangs = False
+        assert len(room.model.sessions) == 2
+
+    play(scene)
+
+
 def test_a_session_that_keeps_breaking_is_not_opened_without_end() -> None:
     async def scene(room: Room) -> None:
         for _ in range(200):
