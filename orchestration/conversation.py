@@ -16,7 +16,7 @@ from typing import Any
 from delivery.desk import Refuse
 from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
-from orchestration.asked import ROUTED, Asked, Stage, answering, current
+from orchestration.asked import ROUTED, Asked, answering, current
 from orchestration.authors import Authors
 from orchestration.content import made_speakable
 from orchestration.event import RoomEvent
@@ -321,7 +321,7 @@ class Conversation:
 
     async def _follow(self, reply: Reply, utterance: Utterance) -> RoomEvent | None:
         asked = reply.asked
-        event = await self._remember(utterance, asked.stages if asked else ())
+        event = await self._remember(utterance, asked)
         if asked is not None:
             asked.over = True
             for delivery in asked.carried:
@@ -348,14 +348,16 @@ class Conversation:
         """Something is said that is no reply; `asked`: what it is late for."""
         self._words[utterance.id], words.utterance = words, utterance
         self._host.noted(utterance, kind, deliveries, Authors(words.author))
-        words.remembering = self._group.create_task(self._remember(utterance, asked.stages if asked else ()))
+        words.remembering = self._group.create_task(self._remember(utterance, asked))
         if asked is not None:
             words.remembering.add_done_callback(lambda _: asked.end())
 
-    async def _remember(self, utterance: Utterance, stages: Sequence[Stage]) -> RoomEvent | None:
+    async def _remember(self, utterance: Utterance, asked: Asked | None) -> RoomEvent | None:
         """When it is over: the tools it used, then what was heard of it. Returns that, as others are told."""
         await utterance
-        for stage in stages:
+        if asked is not None:
+            await self._preemptive.over(asked)
+        for stage in asked.stages if asked else ():
             self.room.memory.add(*stage.used, by=stage.agent)
         words = self._words.pop(utterance.id)
         heard = words.sent.text if words.sent else utterance.heard.strip()

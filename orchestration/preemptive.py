@@ -15,7 +15,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from orchestration.models.model import Delta, Message, Model, ToolSpec, Usage
-from orchestration.usage import charge
+from orchestration.usage import charge, tab_of
 from voice.cancellation import cancelled_here
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ MOST = 3
 VAIN = 3
 """Turns in a row that ended in another request than was foreseen (a hook rewrites them, a memory of somebody's own
 shows them otherwise) after which no more models are asked ahead in this talk."""
+GRACE = 0.1
+"""Seconds in which a model that was cut is to say what it cost."""
 METADATA = "preemptive"
 """Under which AFTER_BROADCAST finds how many `seconds` before the end of its turn an answer was begun."""
 
@@ -103,10 +105,21 @@ class Ahead:
             stream = self.model.stream(messages, prompt=prompt, tools=tools)
         else:
             self.gained = self._loop.time() - self._begun
+            self._change_tabs()
             stream = self._come()
         async with aclosing(stream) as deltas:
             async for delta in deltas:
                 yield delta
+
+    def _change_tabs(self) -> None:
+        """What it costs is the answer's from now on, also what is told when that is cut."""
+        supposed, wanted = tab_of(self._context), tab_of()
+        if supposed is not None and wanted is not None and supposed is not wanted:
+            supposed.pass_on(wanted)
+
+    async def ended(self) -> None:
+        """Returns when it is made, or cut, and what it cost is told; if that takes a while, before."""
+        await asyncio.wait([self._task], timeout=GRACE)
 
     async def _come(self) -> AsyncGenerator[Delta, None]:
         try:
@@ -203,6 +216,12 @@ class Preemptive:
             self._ahead = None
         self.drop()
         return ahead
+
+    async def over(self, asked: Asked) -> None:
+        """An answer was heard, or cut, perhaps before its text was read: returns when what it cost is known."""
+        if asked.ahead is not None and asked.ahead.gained is not None:
+            await asked.ahead.ended()
+        self.settle(asked)
 
     def settle(self, asked: Asked) -> None:
         """An answer is over: what was made ahead and not taken is not wanted any more."""

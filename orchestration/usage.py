@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,10 +169,18 @@ class Tab:
 
     def __init__(self, meter: Meter, room: str, agent: Callable[[], str] = str) -> None:
         self._meter, self._room, self._agent = meter, room, agent
+        self._instead: Tab | None = None
         self.sums = Sums()
+
+    def pass_on(self, to: Tab) -> None:
+        """From now on what is put on it is put on this one instead."""
+        self._instead = to
 
     def add(self, usage: Usage, agent: str | None = None) -> None:
         """A request was made, for this agent."""
+        if self._instead is not None:
+            self._instead.add(usage, agent)
+            return
         who = self._agent() if agent is None else agent
         self.sums.add(who, usage)
         self._meter.add(self._room, who, usage)
@@ -184,6 +192,11 @@ _TAB: ContextVar[Tab | None] = ContextVar("sottovoce_tab", default=None)
 def charge_to(tab: Tab | None) -> None:
     """From now on what models cost in this task, and in those that it starts, is put on this tab."""
     _TAB.set(tab)
+
+
+def tab_of(context: Context | None = None) -> Tab | None:
+    """The tab on which is put what models cost in a context (None: the present one)."""
+    return _TAB.get() if context is None else context.get(_TAB)
 
 
 @contextmanager

@@ -185,6 +185,27 @@ def test_what_was_made_ahead_to_its_end_and_dropped_is_paid() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("eager", [None, 0.1])
+def test_what_a_reply_cost_that_is_cut_is_told_with_it(eager: float | None) -> None:
+    """Also when it was begun ahead."""
+    runtime = open_with(agent("host", ["There is a lot to be said of the sea, and more. ", 60.0, "Yes."]))
+    told: list[RoomEvent] = []
+
+    async def main() -> None:
+        async with simulate(runtime, endpointer=FixedSilence(silence=0.6, eager=eager)) as call:
+            call.runtime.hook(HookTrigger.AFTER_BROADCAST)(lambda event, context: told.append(event))
+            await call.say("what do you know of the sea")
+            await asyncio.sleep(2)
+            await call.interrupt("stop it now")
+            await asyncio.sleep(1)
+
+    run(main())
+    cut = next(event for event in told if event.text.startswith("There is"))
+    assert cut.metadata["complete"] is False
+    assert ("preemptive" in cut.metadata) is (eager is not None)
+    assert cut.metadata["usage"]["requests"] == 1
+
+
 def test_a_bad_name_is_named() -> None:
     with pytest.raises(ValueError, match=r"^room_id "):
         open_with(agent("host")).usage("")
