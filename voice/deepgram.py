@@ -254,7 +254,8 @@ def _connect_our_way(module: Any, **ours: Any) -> None:
     def connecting(url: str, **options: Any) -> Any:
         if url.startswith("wss:"):
             options["ssl"] = _tls()
-        return connect(url, compression=None, ping_interval=PING, ping_timeout=PONG, **ours, **options)
+        options.update(ours, compression=None, ping_interval=PING, ping_timeout=PONG, close_timeout=CLOSE)
+        return connect(url, **options)
 
     if getattr(module, "websockets_client_connect", None) is connect:  # else it has a transport of somebody else's
         module.websockets_client_connect = connecting

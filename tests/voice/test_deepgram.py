@@ -246,6 +246,28 @@ def test_a_voice_that_nobody_reads_for_a_while_still_hears_pongs() -> None:
     run(scene(), BOUND)
 
 
+def test_a_server_that_has_vanished_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No word of it comes any more, not even that the connection is closed."""
+    monkeypatch.setattr(deepgram, "PING", 0.02)
+    monkeypatch.setattr(deepgram, "PONG", 0.05)
+    monkeypatch.setattr(deepgram, "CLOSE", 0.05)
+
+    async def vanish(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        await noticed.wait()
+        connection.transport.abort()
+
+    async def scene() -> ProviderError:
+        async with serve(vanish, "127.0.0.1", 0) as listening:
+            error = await connected(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+            noticed.set()
+            return error
+
+    noticed = asyncio.Event()
+
+    assert run(scene(), BOUND).cause is Cause.NETWORK
+
+
 def test_whoever_gives_up_a_connection_waits_for_nothing() -> None:
     async def scene() -> None:
         async with mute() as (where, taken):

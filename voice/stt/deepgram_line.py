@@ -20,6 +20,7 @@ from voice.deepgram import abort, connected, failure
 from voice.provider_error import Cause, ProviderError
 from voice.stt.deepgram_speeches import Conclude, Configure, Media, Speeches
 from voice.stt.recognizer import Hearing, Hints
+from voice.stt.results import Results
 
 log = logging.getLogger("sottovoce.deepgram")
 
@@ -72,7 +73,7 @@ class DeepgramStream(ABC):
         self._speeches = speeches
         self._keep_alive = keep_alive
         self._loop = asyncio.get_running_loop()
-        self._heard: asyncio.Queue[Hearing | ProviderError | None] = asyncio.Queue()
+        self._results = Results()
         self._wake = asyncio.Event()
         self._alarm = Alarm(self._overdue)
         self._socket: Any = None
@@ -80,7 +81,6 @@ class DeepgramStream(ABC):
         """Why the present line was cut off from this side."""
         self._dropped = False
         """It was, though nothing is wrong."""
-        self._over = False
         self._task = asyncio.ensure_future(self._live())
 
     # -- for the kinds of recogniser
@@ -105,19 +105,19 @@ class DeepgramStream(ABC):
 
     def begin(self) -> None:
         """See `RecognizerStream.begin`. Raises RuntimeError before the `end` of the last one."""
-        if not self._over:
+        if not self._results.over:
             self._speeches.begin()
             self._wake.set()
 
     def push(self, pcm: bytes) -> None:
         """See `RecognizerStream.push`. Raises RuntimeError before `begin`, ValueError for half a sample."""
-        if not self._over:
+        if not self._results.over:
             self._speeches.push(pcm)
             self._wake.set()
 
     def end(self) -> None:
         """See `RecognizerStream.end`. Raises RuntimeError before `begin`."""
-        if not self._over:
+        if not self._results.over:
             self._tell(self._speeches.end())
             self._wake.set()
 
@@ -126,37 +126,22 @@ class DeepgramStream(ABC):
         self._speeches.keyterms = self._service.keyterms(hints)
 
     def __aiter__(self) -> AsyncIterator[Hearing]:
-        return self
-
-    async def __anext__(self) -> Hearing:
-        hearing = await self._heard.get()
-        if isinstance(hearing, ProviderError):
-            raise hearing
-        if hearing is None:
-            self._heard.put_nowait(None)
-            raise StopAsyncIteration
-        return hearing
+        return self._results
 
     async def aclose(self) -> None:
         """See `RecognizerStream.aclose`. Takes a second at most."""
-        if not self._over:
-            while not self._heard.empty():
-                self._heard.get_nowait()
-            self._stop(None)
+        self._stop(None)
         self._task.cancel()
         await asyncio.wait([self._task])
 
     def _stop(self, error: ProviderError | None) -> None:
         """Nothing more is done; the iteration ends, with `error` if there is one."""
-        self._over = True
+        self._results.end(error)
         self._alarm.set(None)
-        if error is not None:
-            self._heard.put_nowait(error)
-        self._heard.put_nowait(None)
 
     def _tell(self, hearings: Sequence[Hearing]) -> None:
         for hearing in hearings:
-            self._heard.put_nowait(hearing)
+            self._results.put(hearing)
 
     # -- the line
 

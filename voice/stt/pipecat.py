@@ -17,6 +17,7 @@ from voice import pipecat
 from voice.check import Check
 from voice.leg import RATE
 from voice.stt.recognizer import EagerEnd, Final, Hearing, Hints, Partial, Resumed
+from voice.stt.results import Results
 
 if TYPE_CHECKING:
     from pipecat.frames.frames import Frame
@@ -120,7 +121,7 @@ class PipecatStream:
         """When the oldest speech is concluded whatever has come."""
         self._timer: asyncio.TimerHandle | None = None
         self._silence: asyncio.TimerHandle | None = None
-        self._heard: asyncio.Queue[Hearing | ProviderError | None] = asyncio.Queue()
+        self._results = Results()
         self._host = self._vendor.Host(provider.name, service, self._take, self._stop)
 
     def begin(self) -> None:
@@ -157,16 +158,7 @@ class PipecatStream:
         """Does nothing: Pipecat's services have no common way to be told."""
 
     def __aiter__(self) -> AsyncIterator[Hearing]:
-        return self
-
-    async def __anext__(self) -> Hearing:
-        hearing = await self._heard.get()
-        if hearing is None:
-            self._heard.put_nowait(None)
-            raise StopAsyncIteration
-        if isinstance(hearing, Exception):
-            raise hearing from None
-        return hearing
+        return self._results
 
     async def aclose(self) -> None:
         """See `RecognizerStream.aclose`."""
@@ -211,9 +203,9 @@ class PipecatStream:
             case frames.TranscriptionFrame():
                 self._understand(frame.text, finalized=frame.finalized)
             case frames.EagerTranscriptionFrame() if self._speeches:
-                self._heard.put_nowait(EagerEnd(frame.text.strip()))
+                self._results.put(EagerEnd(frame.text.strip()))
             case frames.EagerEndOfTurnCancelFrame() if self._speeches:
-                self._heard.put_nowait(Resumed())
+                self._results.put(Resumed())
             case frames.StartFrame():
                 self._started = True
                 self._await_transcript()
@@ -233,7 +225,7 @@ class PipecatStream:
         if finalized and (speech.ended or self._endpoints):
             self._conclude()
             return
-        self._heard.put_nowait(Partial(speech.text))
+        self._results.put(Partial(speech.text))
         if speech.ended:
             self._conclude_at(self._latest if interim else min(self._latest, self._loop.time() + self._settle))
 
@@ -262,7 +254,7 @@ class PipecatStream:
         if not speech.ended:  # the service itself has ended it
             self._speaking = False
             self._host.put(VADUserStoppedSpeakingFrame())
-        self._heard.put_nowait(Final(speech.text, GUESS if speech.interim else 1.0))
+        self._results.put(Final(speech.text, GUESS if speech.interim else 1.0))
         self._host.put(UserStoppedSpeakingFrame())  # services that must reconnect wait for it
         if self._speeches:
             following = self._speeches[0]
@@ -274,11 +266,7 @@ class PipecatStream:
         """Nothing more is done; the iteration ends, with `error` if there is one."""
         self._speeches.clear()
         self._hush()
-        while not self._heard.empty():
-            self._heard.get_nowait()
-        if error is not None:
-            self._heard.put_nowait(error)
-        self._heard.put_nowait(None)
+        self._results.end(error)
 
 
 def _audio(pcm: bytes) -> Frame:

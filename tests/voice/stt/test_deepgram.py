@@ -370,7 +370,7 @@ def test_each_time_somebody_speaks_there_are_as_many_tries(caplog: pytest.LogCap
             await until(lambda: "opened again in" in caplog.text)
             stream.end()
             await until(lambda: "an idle line is gone" in caplog.text)
-        assert not stream._over
+        assert not stream._results.over
         await stream.aclose()
 
     run(main())
