@@ -17,7 +17,6 @@ from delivery.desk import Refuse
 from delivery.ledger import Delivery
 from delivery.message import Message as Spoken
 from orchestration.asked import ROUTED, Asked, answering, current
-from orchestration.authors import Authors
 from orchestration.content import made_speakable
 from orchestration.event import RoomEvent
 from orchestration.foresight import Foresight
@@ -27,10 +26,10 @@ from orchestration.inbox import Written
 from orchestration.models.model import Message, Role, ToolCall
 from orchestration.models.watched import ModelSilentError
 from orchestration.native_talk import NativeTalk
-from orchestration.panel import UtteranceRole
 from orchestration.preemptive import Preemptive
 from orchestration.reply import SYSTEM, Reply, Words
 from orchestration.room_trouble import RoomClosingError
+from orchestration.said import Said
 from orchestration.taking import routed, seen_by, taken
 from orchestration.telling import in_own_words
 from orchestration.usage import Tab, charge_to
@@ -61,11 +60,11 @@ class Conversation:
         self._aside: Reply | None = None
         """The answer to what was written among voices: they do not wait for it."""
         self._preemptive = Preemptive(self.room, group)
-        self._foresight = Foresight(host, group, self._late, self._remembered)
+        self.said = Said(host, group, self._preemptive.over)
+        self._foresight = Foresight(host, group, self._late, self.said.remembered)
         self._native: NativeTalk | None = None
         if isinstance(channel, NativeVoice):
             self._native = NativeTalk(channel, host.room, self._foresight, self._say_late)
-        self._words: dict[str, Words] = {}
         self._folding: tuple[str, ...] = ()
         """What is folded into the next reply, which has not been set to work on yet."""
 
@@ -125,7 +124,7 @@ class Conversation:
             return
         self._greeted.add(caller)
         utterance = self._channel.say(agent.greeting, to=caller)
-        self._begin(utterance, "reply", Words(agent.id))
+        self.said.begin(utterance, "reply", Words(agent.id))
 
     def carry(self, delivery: str) -> bool:
         """The reply for which the running tool was called carries this delivery. False: that reply is over."""
@@ -212,13 +211,7 @@ class Conversation:
         """Something is said that no turn asked for."""
         agent = asked.agent
         words = Words(agent.id if agent else SYSTEM, asked.metadata)
-        self._begin(self._channel.say(text), "reply", words, asked=asked)
-
-    async def _remembered(self) -> None:
-        """Returns when all that was said is remembered: the answer may be about it."""
-        known = self._words.values()
-        if said := [w.remembering for w in known if w.remembering and w.utterance and w.utterance.done]:
-            await asyncio.wait(said)
+        self.said.begin(self._channel.say(text), "reply", words, asked=asked)
 
     def _owed(self, written: Written | None) -> bool:
         """A written turn among voices is nothing that the floor knows."""
@@ -245,7 +238,7 @@ class Conversation:
             self._aside = reply
         utterance = self._channel.say(text, reply_to=reply.turn) if reply.owed else self._write(text, reply)
         reply.utterance = utterance
-        self._words[utterance.id], words.utterance = words, utterance
+        self.said.add(utterance, words)
         if reply.owed:
             self._host.noted(utterance, "reply", (), reply.authors)
         reply.over = self._group.create_task(self._follow(reply, utterance))
@@ -263,9 +256,9 @@ class Conversation:
                         await utterance.gather()
                 except TimeoutError:
                     utterance.fail(APOLOGY)
-                if event := self.writing(utterance):
+                if event := self.said.writing(utterance):
                     event = await self._host.runtime.broadcast.before(event)
-                    self.written(utterance, event)
+                    self.said.written(utterance, event)
                     if self._channel.callers:
                         self._host.noted(self._channel.say(event.text), "reply", (), reply.authors)
                 sent = True
@@ -292,7 +285,7 @@ class Conversation:
         """The answer, as it is made."""
         unheard, heard = "", False
         answering(asked)
-        await self._remembered()
+        await self.said.remembered()
         try:
             async with aclosing((self.room.responder or ROUTED).respond(asked)) as pieces:
                 async for piece in pieces:
@@ -321,7 +314,7 @@ class Conversation:
 
     async def _follow(self, reply: Reply, utterance: Utterance) -> RoomEvent | None:
         asked = reply.asked
-        event = await self._remember(utterance, asked)
+        event = await self.said.remember(utterance, asked)
         if asked is not None:
             asked.over = True
             for delivery in asked.carried:
@@ -335,58 +328,6 @@ class Conversation:
         if self._native is not None:
             await self._native.instruct()
         return event
-
-    def _begin(
-        self,
-        utterance: Utterance,
-        kind: UtteranceRole,
-        words: Words,
-        deliveries: tuple[str, ...] = (),
-        *,
-        asked: Asked | None = None,
-    ) -> None:
-        """Something is said that is no reply; `asked`: what it is late for."""
-        self._words[utterance.id], words.utterance = words, utterance
-        self._host.noted(utterance, kind, deliveries, Authors(words.author))
-        words.remembering = self._group.create_task(self._remember(utterance, asked))
-        if asked is not None:
-            words.remembering.add_done_callback(lambda _: asked.end())
-
-    async def _remember(self, utterance: Utterance, asked: Asked | None) -> RoomEvent | None:
-        """When it is over: the tools it used, then what was heard of it. Returns that, as others are told."""
-        await utterance
-        if asked is not None:
-            await self._preemptive.over(asked)
-        for stage in asked.stages if asked else ():
-            self.room.memory.add(*stage.used, by=stage.agent)
-        words = self._words.pop(utterance.id)
-        heard = words.sent.text if words.sent else utterance.heard.strip()
-        if event := words.sent or self._told(utterance, words, heard):
-            cut = "" if utterance.complete else " (cut off here)"
-            self.room.memory.add(Message(Role.ASSISTANT, heard + cut))
-            self._host.tell(event)
-        return event
-
-    def _told(self, utterance: Utterance, words: Words, text: str) -> RoomEvent | None:
-        return words.told(self.room, utterance, text, written=self._host.written)
-
-    def writing(self, utterance: Utterance) -> RoomEvent | None:
-        """What is about to be written, as others are told."""
-        return self._told(utterance, self._words[utterance.id], utterance.text)
-
-    def written(self, utterance: Utterance, event: RoomEvent) -> None:
-        """It was written so."""
-        self._words[utterance.id].sent = event
-
-    def refused(self, utterance: Utterance, why: str) -> None:
-        """A hook would not have it written."""
-        if reply := self._words[utterance.id].reply:
-            reply.refused = why
-
-    def asked_by(self, utterance: Utterance) -> Asked | None:
-        """What it answers, if it does."""
-        reply = self._words[utterance.id].reply
-        return reply.asked if reply else None
 
     # -- the desk's words
 
@@ -419,4 +360,4 @@ class Conversation:
         agent = self.room.talker
         deliveries = tuple(part.delivery for part in message.parts)
         facts = {**metadata, "deliveries": list(deliveries)}
-        self._begin(utterance, "delivery", Words(agent.id if agent else SYSTEM, facts), deliveries)
+        self.said.begin(utterance, "delivery", Words(agent.id if agent else SYSTEM, facts), deliveries)

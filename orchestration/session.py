@@ -290,24 +290,24 @@ class Session:
 
     async def _write(self, utterance: WrittenUtterance) -> None:
         """Have what is said to those who read it. Raises when nobody got it, or a hook refuses it."""
-        event = self.conversation.writing(utterance)
+        event = self.conversation.said.writing(utterance)
         if event is None:
             return
         try:
             event = await self.runtime.broadcast.before(event)
         except Refuse as refusal:
-            self.conversation.refused(utterance, str(refusal) or "refused")
+            self.conversation.said.refused(utterance, str(refusal) or "refused")
             raise
         try:
             await self.runtime.broadcast.send(self.room, event, self.readers.way_to(utterance.to))
         except Undelivered:
             if not self._fetched(utterance):
                 raise
-        self.conversation.written(utterance, event)
+        self.conversation.said.written(utterance, event)
 
     def _fetched(self, utterance: WrittenUtterance) -> bool:
         """It answers somebody whose channel only brings messages: they get it from `process_inbound`."""
-        asked = self.conversation.asked_by(utterance)
+        asked = self.conversation.said.asked_by(utterance)
         binding = self.room.channels.get(asked.event.channel_id) if asked else None
         return binding is not None and binding.channel.send is None
 
