@@ -46,16 +46,8 @@ class Capabilities:
 
     owns_turns: bool = False
     """The model decides when a turn ends (speech-to-speech models); the floor then waits for its first sound."""
-    verbatim: bool = True
-    """It can speak a given text word for word."""
     injection: frozenset[str] = frozenset()
-    """How it takes a line from outside: any of `now`, `idle`, `queue`, `silent`."""
-    refuses: bool = False
-    """It may refuse an injected line, which is then still owed."""
-    truncates: bool = False
-    """It can be told what was heard of a cut line."""
-    tool_cancel: bool = False
-    """A running tool call can be taken back."""
+    """How it takes a line from outside: any of `now`, `idle`, `queue` (`voice.realtime.session.Injection`)."""
 
 
 @runtime_checkable

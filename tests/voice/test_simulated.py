@@ -256,7 +256,7 @@ def test_it_is_a_channel() -> None:
         as_protocol.send_panel("task", {"x": 1})
         utterance = as_protocol.say("x")
         assert isinstance(utterance, Utterance)
-        assert channel.capabilities.verbatim
+        assert not channel.capabilities.owns_turns
 
     play(scene)
 

@@ -58,7 +58,7 @@ class DeepgramAgent:
     """
 
     name = "deepgram-agent"
-    capabilities = Capabilities(owns_turns=True, injection=frozenset({"now", "idle", "queue"}), refuses=True)
+    capabilities = Capabilities(owns_turns=True, injection=frozenset({"now", "idle", "queue"}))
 
     def __init__(
         self,

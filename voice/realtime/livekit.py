@@ -21,14 +21,14 @@ WHAT = "LiveKit's realtime models"
 
 class LiveKitRealtime:
     """The provider: `LiveKitRealtime(openai.realtime.RealtimeModel(voice="marin"))`. The model has to find the ends of
-    turns, to write down what callers say, and to speak itself; which of our wishes it is told, it says in its own
-    capabilities.
+    turns, to write down what callers say, and to speak itself; which of our wishes it is told, its own capabilities
+    say.
 
     Raises TypeError for what is no model, ValueError for one that cannot do that.
     """
 
     name = "livekit"
-    capabilities = Capabilities(owns_turns=True)
+    capabilities = Capabilities(owns_turns=True, injection=frozenset({"now", "idle", "queue"}))
 
     def __init__(self, model: plugins.RealtimeModel) -> None:
         self.name = livekit.named(model, "model", "session")
@@ -40,13 +40,6 @@ class LiveKitRealtime:
         ):
             if not able:
                 raise ValueError(f"model: {self.name} {what}; {fix}, or use it as no realtime model")
-        self.capabilities = Capabilities(
-            owns_turns=True,
-            verbatim=can.supports_say,
-            injection=frozenset({"now", "idle", "queue"}),
-            refuses=True,
-            truncates=can.message_truncation,
-        )
         self._model = model
         self._home = livekit.Home(self.name)
 

@@ -27,9 +27,7 @@ from voice.realtime.session import (
     SessionEvent,
 )
 
-ALL = Capabilities(
-    owns_turns=True, injection=frozenset({"now", "idle", "queue"}), refuses=True, truncates=True, tool_cancel=True
-)
+ALL = Capabilities(owns_turns=True, injection=frozenset({"now", "idle", "queue"}))
 LOST = ProviderError("double", Cause.NETWORK, "the test cut it")
 CHUNK = 5
 """Frames in a piece of sound."""
