@@ -110,7 +110,8 @@ class Answer:
                 "max_tokens is too low" if reason == _CUT[0] else "the context is full"
             )
             if self._calls or self._broken or self._last == "tool_use" or not self._spoke:
-                raise self._failed(what, fix="raise max_tokens" if reason == _CUT[0] else "shorten what is remembered")
+                fix = "raise max_tokens" if reason == _CUT[0] else "shorten what is remembered"
+                raise ProviderError(self._name, Cause.REQUEST, what, fix=fix)  # again it would cost as much, in vain
             log.warning("%s: %s", self._name, what)
         if self._calls or self._broken:
             # Without its arguments a call may mean the opposite: it is not made, and the answer may be asked for again.
@@ -126,5 +127,5 @@ class Answer:
             if isinstance(count, int) and count >= 0:
                 self._counts[field] = count
 
-    def _failed(self, what: str, fix: str = "") -> ProviderError:
-        return ProviderError(self._name, Cause.ANSWER, what, fix=fix)
+    def _failed(self, what: str) -> ProviderError:
+        return ProviderError(self._name, Cause.ANSWER, what)
