@@ -84,6 +84,7 @@ class Ear:
     `answering` may be set by who knows what the agent does, at the latest when `SpeechStarted` comes out: whether a
     mere "yeah" in the turn that begins would be an answer (a turn) or a backchannel (dropped). `new_id` names turns.
     `trusting`: the recogniser's partials are what was said; one that fits all it hears into a grammar only guesses.
+    `given`: see `SoFar`.
     `foresees`: somebody wants to know of turns that are most likely over.
     """
 
@@ -92,6 +93,7 @@ class Ear:
     endpointer: Endpointer = field(default_factory=FixedSilence)
     times: EarTimes = field(default_factory=EarTimes)
     trusting: bool = True
+    given: bool | None = None
     foresees: bool = False
     _now: float = float("-inf")
     _voice: bool = False
@@ -196,7 +198,7 @@ class Ear:
         text = turn.text
         backchannel = not turn.answering and is_backchannel(text)
         length = turn.ended - turn.started
-        return SoFar(text, turn.partial.complete, backchannel, length, eager=turn.eager, over=turn.over)
+        return SoFar(text, turn.partial.complete, backchannel, length, turn.eager, turn.over, self.given)
 
     def _foreseeable_at(self, turn: _Turn) -> float | None:
         """When an answer to the turn as it stands may be begun ahead; None: not, or it was."""

@@ -21,7 +21,8 @@ class SoFar:
     `complete`: the text is a whole sentence, as far as the recogniser can tell. `backchannel`: it is only a sign of
     listening ("mm-hm") that wants no answer. `voiced`: seconds from its beginning to the last of its voice. `eager`:
     the recogniser believes that it is about over. `over`: how likely (0 to 1) a turn model finds that it is over; None:
-    none was asked, or it still thinks.
+    none was asked, or it still thinks. `given`: this caller's recogniser ends turns by itself; None: it is as its
+    provider says.
     """
 
     text: str
@@ -30,6 +31,7 @@ class SoFar:
     voiced: float = math.inf
     eager: bool = False
     over: float | None = None
+    given: bool | None = None
 
 
 class Endpointer(Protocol):
@@ -158,7 +160,8 @@ class EndsTurns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AsRecognized:
-    """`given` while the recogniser in use ends turns by itself, otherwise `silence`: those in a row may differ."""
+    """`given` while the recogniser in use ends turns by itself, otherwise `silence`: those in a row may differ, and one
+    caller may have another than the next."""
 
     recognizer: EndsTurns
     given: Endpointer = GivenEnd()
@@ -166,8 +169,12 @@ class AsRecognized:
 
     def wait(self, turn: SoFar) -> float:
         """Seconds of silence after which `turn` is over."""
-        return (self.given if self.recognizer.endpoints else self.silence).wait(turn)
+        return self._now(turn).wait(turn)
 
     def foresee(self, turn: SoFar) -> float | None:
         """Seconds of silence after which an answer may be begun ahead."""
-        return (self.given if self.recognizer.endpoints else self.silence).foresee(turn)
+        return self._now(turn).foresee(turn)
+
+    def _now(self, turn: SoFar) -> Endpointer:
+        by_itself = self.recognizer.endpoints if turn.given is None else turn.given
+        return self.given if by_itself else self.silence

@@ -177,10 +177,11 @@ class Listening:
             self._guard(self._stream.expect, hints)
 
     def _trust(self) -> None:
-        """Whether what is understood so far was really said. Which recogniser is in use may change, and differ from one
-        caller to the next: a stream that knows is asked itself."""
+        """Whether what is understood so far was really said, and who ends the turn. Which recogniser is in use may
+        change, and differ from one caller to the next: a stream that knows is asked itself."""
         fits = getattr(self._stream, "fits_grammar", self._stt.fits_grammar)
         self._ear.trusting = not (self._hints.grammar and fits)
+        self._ear.given = getattr(self._stream, "endpoints", None)
 
     # -- voice activity
 

@@ -78,3 +78,13 @@ def test_who_ends_turns_is_whoever_recognises_now() -> None:
     assert (endpointer.wait(turn), endpointer.foresee(SoFar("compare"))) == (4.0, None)
     one.endpoints = False
     assert (endpointer.wait(turn), endpointer.foresee(SoFar("compare"))) == (0.7, 0.3)
+
+
+@pytest.mark.parametrize("provider", [True, False])
+def test_this_caller_s_own_recogniser_counts_where_it_is_another(provider: bool) -> None:
+    class Recognizer:
+        endpoints = provider
+
+    endpointer = AsRecognized(Recognizer(), GivenEnd(longest=4.0), FixedSilence(silence=0.7, eager=0.3))
+    assert [endpointer.wait(SoFar("compare", given=given)) for given in (True, False)] == [4.0, 0.7]
+    assert [endpointer.foresee(SoFar("compare", given=given)) for given in (True, False)] == [None, 0.3]

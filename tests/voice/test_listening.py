@@ -13,9 +13,11 @@ import pytest
 from tests.voice.doubles import Recognizer, RecognizerStream, Vad, quiet, sleep_until, spoken
 from voice import clock
 from voice.ear import Ear
+from voice.endpointing import AsRecognized, FixedSilence, GivenEnd
 from voice.events import Dropped, Event, SpeechStarted, SpeechStopped, TurnDropped, TurnEnded, WordsHeard
 from voice.leg import FRAME_SECONDS
 from voice.listening import BACKOFF, EAGER, GAP, LONGEST, Listening
+from voice.stt.fallback import FallbackRecognizer
 from voice.stt.recognizer import Hints
 
 
@@ -165,6 +167,30 @@ def test_partials_are_believed_as_far_as_the_stream_in_use_can_be() -> None:
         assert trusting == [True, True, False, True]  # from the next words on; then there is another stream
 
     play(scene, Several(), hints=Hints(grammar="#JSGF V1.0; grammar g; public <s> = tea;"))
+
+
+def test_a_caller_s_turns_are_ended_as_their_own_recogniser_in_use_needs_it() -> None:
+    """The one that is preferred ends turns by itself, and failed this caller; the other does not."""
+
+    first, second = Recognizer(), Recognizer()
+    first.endpoints = True
+    first.fits_grammar = second.fits_grammar = False
+    stt = FallbackRecognizer([first, second])
+
+    async def main() -> None:
+        booth = Booth(stt, Vad(), Hints())  # type: ignore[arg-type]
+        booth.ear.endpointer = AsRecognized(stt, GivenEnd(longest=5.0), FixedSilence(silence=0.6))
+        life = asyncio.ensure_future(booth.listening.run())
+        await asyncio.sleep(0)
+        await booth.hear(spoken("compare"))
+        first.streams[-1].fail()
+        await booth.say("them", silence=1.0)
+        assert stt.endpoints
+        assert booth.turns == ["compare them"]
+        life.cancel()
+        await asyncio.wait([life])
+
+    clock.run(main())
 
 
 def test_what_is_expected_changes_how_far_partials_are_believed() -> None:
