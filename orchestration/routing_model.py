@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
@@ -14,7 +13,8 @@ from orchestration.event import RoomEvent
 from orchestration.fence import harmless
 from orchestration.hooks import HookContext
 from orchestration.models.model import Message, Model, Role, TextDelta, ToolCall, ToolSpec
-from orchestration.models.structured import Structured
+from orchestration.models.schema_check import MisfitError
+from orchestration.models.structured import Structured, parsed
 from orchestration.models.watched import watched
 from orchestration.routing_guess import MAX_AGENTS, PATIENCE, Guess, GuessingRouter, NoGuessError, is_number
 from orchestration.routing_hook import known_agents
@@ -197,12 +197,10 @@ def _read(text: str, calls: Sequence[ToolCall], choices: Sequence[str]) -> Guess
 
 
 def _json(text: str) -> object:
-    """What the text is as JSON, also in a fenced block of Markdown. Raises NoGuessError."""
-    if text.startswith("```") and text.endswith("```") and "\n" in text:
-        text = text[text.index("\n") : -3]
+    """Raises NoGuessError."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parsed(text)
+    except MisfitError:
         raise NoGuessError("it called no tool, and what it wrote is no JSON") from None
 
 
