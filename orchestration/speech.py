@@ -32,7 +32,7 @@ class Closed(Protocol):
 log = logging.getLogger("sottovoce.runtime")
 
 EAGER = 0.3
-"""Seconds of silence after which a model is asked ahead (`python -m tests.bench.preemptive`: half a second gained for
+"""Seconds of silence after which a model is asked ahead (`python -m tests.bench.preemptive`: 0.3 to 0.5 s gained for
 1.2 to 1.4 requests a turn)."""
 
 
