@@ -199,7 +199,7 @@ def test_what_is_over_long_is_refused(entry: Entry) -> None:
     entry.use(main)
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(text=st.text(max_size=60) | st.text(alphabet=" .,!?'\"-$%&0123456789abcXYZ()<>/[]é€\n", max_size=40))
 @example("1" * 300)
 @example("a" * 400)
