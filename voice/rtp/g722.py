@@ -20,7 +20,7 @@ class G722:
 
     def __init__(self) -> None:
         try:
-            from G722 import G722 as Wheel  # noqa: N811, PLC0415 - the library's name
+            from G722 import G722 as Wheel  # noqa: N811 - the library's name
         except ImportError as missing:
             raise ImportError("G.722 needs the G722 library: pip install 'sottovoce[sip]'") from missing
         self.rate: Final = RATE

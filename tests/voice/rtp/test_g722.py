@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from voice.rtp.g722 import RATE, G722
+from voice.rtp.g722 import G722, RATE
 
 
 def test_sound_of_up_to_7_khz_comes_through() -> None:
