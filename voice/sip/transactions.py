@@ -16,6 +16,7 @@ from voice.sip.alarms import Alarms
 from voice.sip.client import InviteClient, PlainClient
 from voice.sip.matching import Name
 from voice.sip.message import Message, Request, Response
+from voice.sip.routing import way_back
 from voice.sip.server import InviteServer, PlainServer
 from voice.sip.timers import Expired, Times
 from voice.sip.transaction import Cancel, Received, Respond, State
@@ -205,7 +206,7 @@ class Transactions:
         for served in self._theirs.values():
             if served.flow == flow:
                 served.flow = None
-                served.peer = _listener(served)
+                served.peer = way_back(served.request, served.peer)
         done: list[Action] = []
         for name in [name for name, asked in self._ours.items() if asked.flow == flow]:
             done += self._feed(name, transaction.Failed(), now)
@@ -324,10 +325,3 @@ class Transactions:
                     if why != "finished" and asked.told:
                         done.append(Failed(asked.request, 408 if why == "timeout" else 503))
         return done
-
-
-def _listener(served: _Theirs) -> Peer:
-    """Where the other end takes connections, when the one it made is gone."""
-    via = served.request.via
-    port = via.port or (5061 if served.peer.transport == "TLS" else 5060)
-    return Peer(served.peer.transport, via.parameters.get("received") or via.host, port)
