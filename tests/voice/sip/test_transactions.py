@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from itertools import count
+from random import Random
 
 import pytest
 
 from tests.voice.sip.exchange import request, response
+from tests.voice.sip.mutations import mutated
 from voice.sip import wire
+from voice.sip.malformed import Malformed
 from voice.sip.message import Message, Request, Response, parse
 from voice.sip.timers import Expired
 from voice.sip.transactions import (
@@ -257,3 +260,33 @@ def test_answers_to_what_is_forgotten_are_not_sent() -> None:
     told = asked(machine.handle(Came(INVITE, THERE), 0.0))
     run(machine)
     assert machine.handle(answer(told, 200), 999.0) == []
+
+
+def test_whatever_strangers_send_the_table_keeps_its_limits_and_empties() -> None:
+    random, machine = Random(8), table(Limits(total=60, source=5))
+    methods = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS")
+    good = [bytes(request(method, branch=branch)) for method in methods for branch in ("z9hG4bK1", "")]
+    good += [bytes(response(request(), status)) for status in (100, 200, 486)]
+    read, most, now = 0, 0, 0.0
+    for number in range(1500):
+        now += random.choice((0.0, 0.01, 0.3))
+        try:
+            data = random.choice(good).replace(b"z9hG4bK1", b"z9hG4bK%d" % random.randrange(40))
+            data = data.replace(b"call@", b"%d@" % random.randrange(40))
+            message = parse(mutated(data, random, good) if random.random() < 0.7 else data)
+        except Malformed:
+            continue
+        read += 1
+        peer = random.choice((THERE, TCP))
+        told = machine.handle(Came(message, peer, None, f"192.0.2.{number % 20}"), now)
+        for action in told:
+            if isinstance(action, Asked) and random.random() < 0.5:
+                machine.handle(answer(action, random.choice((180, 200, 486))), now)
+        if (at := machine.deadline()) is not None and at <= now:
+            machine.handle(Expired(), now)
+        most = max(most, len(machine))
+        assert max(machine._sources.values(), default=0) <= 5
+    assert read > 400
+    assert most == 60
+    run(machine)
+    assert (len(machine), machine._sources, machine._merges, len(machine._alarms)) == (0, {}, {}, 0)
