@@ -18,8 +18,8 @@ HIGH = (1209.0, 1336.0, 1477.0, 1633.0)
 """Tones of a key's row and column (ITU-T Q.23; Hz)."""
 PAD = ("123A", "456B", "789C", "*0#D")
 WINDOW, HOP = STEP, STEP // 2
-HITS = 2
-"""Windows in a row that hear the key before it is one: 30 ms of it."""
+HITS = 3
+"""Windows in a row that hear the key before it is one: 35 ms of it."""
 MISSES = 3
 """Windows in a row without it before it may be pressed again."""
 QUIETEST = -36.0
