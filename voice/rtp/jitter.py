@@ -97,6 +97,8 @@ class JitterBuffer:
         self._cursor, self._top = 0, 0
         self._playing = False
         self._dry = 0
+        self._paused = -1
+        """Where sound ends for what is no sound; nothing is missing behind it until more has come."""
         self._unfit_since: float | None = None
 
     @property
@@ -135,6 +137,24 @@ class JitterBuffer:
         if number > self._sequence:
             self._sequence, self._timestamp = number, begin
         return placed
+
+    def skip(self, sequence: int, now: float) -> Placed:
+        """A packet of the stream that is no sound (a key, comfort noise) has come: it is not missing."""
+        if self._floods(now):
+            return Placed.FLOOD
+        if self._sequence < 0:
+            return Placed.PLACED
+        number = self._sequence + distance(sequence, self._sequence % SEQUENCES, SEQUENCES)
+        if abs(number - self._sequence) > MISORDER:
+            return Placed.LATE
+        if self._seen[number % _SEEN] == number:
+            return Placed.DUPLICATE
+        before = (number - 1) % _SEEN
+        if self._seen[before] == number - 1:
+            self._seen[number % _SEEN], self._ends[number % _SEEN] = number, self._ends[before]
+            self._paused = self._ends[before]
+        self._sequence = max(self._sequence, number)
+        return Placed.PLACED
 
     def take(self, now: float) -> Slot:
         """The 20 ms whose time has come."""
@@ -237,7 +257,7 @@ class JitterBuffer:
         if marks.count(_SOUND) == STEP:
             self._dry = 0
             return Slot(sound)
-        if _PAUSE in marks:
+        if _PAUSE in marks or (not more and self._paused == self._top):
             return _NOTHING
         if not more:
             self._dry += 1

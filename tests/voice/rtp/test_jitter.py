@@ -80,6 +80,23 @@ def test_who_sends_nothing_in_silence_has_lost_nothing() -> None:
     assert [steady.take(0.2 + n * FRAME).lost for n in range(20)].count(True) == 0
 
 
+def test_packets_that_are_no_sound_are_not_missing() -> None:
+    buffer = JitterBuffer()
+    assert buffer.skip(9, 0.0) is Placed.PLACED
+    taken = []
+    for n in range(30):
+        if 10 <= n < 20:
+            assert buffer.skip(n, n * FRAME) is Placed.PLACED
+            assert buffer.skip(n, n * FRAME) is Placed.DUPLICATE
+        else:
+            buffer.put(n, n * STEP, sound(n), n * FRAME)
+        taken.append(buffer.take(n * FRAME + 0.001))
+    assert [n for n, slot in enumerate(taken) if slot.lost] == []
+    assert [n for n, slot in enumerate(taken) if slot.payload] == [*range(1, 11), *range(21, 30)]
+    assert buffer.skip(9000, 0.6) is Placed.LATE
+    assert [buffer.skip(30, 0.6) for _ in range(300)][-1] is Placed.FLOOD
+
+
 @pytest.mark.parametrize("length", [80, 240, 320, 480])
 def test_packets_of_any_length_come_out_in_20_ms(length: int) -> None:
     buffer = JitterBuffer()
