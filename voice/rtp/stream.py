@@ -21,7 +21,10 @@ from voice.sip.sdp import PCMA, PCMU, Codec
 
 MAX_QUEUE = 500
 """Frames of the agent's voice that may wait: 10 s. More are dropped, and never said to be sent."""
+STREAMS = 16
+"""Streams of the agent's voice of which it is known how much was sent; a `Clear` may come after the end was."""
 MAX_REPORTS = 8
+"""Reports of the other end that are kept for whoever reads them."""
 KEY_HOLDS = 0.1
 """Seconds after a packet of a key in which missing sound is not made up for: the key was sent instead of it."""
 _QUIET: dict[Codec, Quiet] = {PCMU: g711.MU_LAW.quiet, PCMA: g711.A_LAW.quiet}
@@ -198,7 +201,7 @@ class Stream:
                 self._queue.append(command)
             case Clear(stream):
                 self._queue = deque(each for each in self._queue if each.stream != stream)
-                return [Cleared(stream, self._sent.pop(stream, 0))]
+                return [Cleared(stream, self._sent.get(stream, 0))]
             case Change(agreed):
                 self._change(agreed)
             case Press(digit, seconds):
@@ -219,18 +222,22 @@ class Stream:
         pcm = None
         if isinstance(frame, Play):
             pcm = frame.pcm
-            self._sent[frame.stream] = frame.position + FRAME_SAMPLES
-            facts.append(Sent(frame.stream, self._sent[frame.stream], now))
+            facts.append(self._sent_up_to(frame.stream, frame.position + FRAME_SAMPLES, now))
             frame = self._queue.popleft() if self._queue and isinstance(self._queue[0], End) else None
         if isinstance(frame, End):
-            self._sent.pop(frame.stream, None)
-            facts.append(Sent(frame.stream, frame.samples, now))
+            facts.append(self._sent_up_to(frame.stream, frame.samples, now))
         self._marker, self._talking = pcm is not None and not self._talking, pcm is not None
         return Outgoing(pcm, silence=pcm is None, facts=tuple(facts))
 
     def packet(self, payload: bytes) -> bytes:
         """The packet of this tick's voice or silence, encoded."""
         return self._written(self.agreed.format.payload, self.timestamp, payload, self._marker)
+
+    def _sent_up_to(self, stream: int, samples: int, now: float) -> Sent:
+        self._sent[stream] = samples
+        if len(self._sent) > STREAMS:
+            del self._sent[next(iter(self._sent))]
+        return Sent(stream, samples, now)
 
     def _written(self, kind: int, timestamp: int, payload: bytes, marker: bool) -> bytes:
         data = bytes(Rtp(kind, self._sequence, timestamp, self.ssrc, payload, marker))

@@ -84,6 +84,10 @@ def test_clear_silences_the_next_tick_and_says_how_far_it_came() -> None:
     assert packet.payload[0] == 9
     assert facts == (Sent(2, 320, 0.04),)
     assert one.command(Clear(3)) == [Cleared(3, 0)]
+    # What was sent to its end and is still on its way was sent all the same.
+    one.command(End(2, 300))
+    left(one, 0.06)
+    assert one.command(Clear(2)) == [Cleared(2, 300)]
 
 
 def test_numbers_go_on_and_a_talk_begins_with_a_mark() -> None:
