@@ -49,6 +49,18 @@ def test_it_fades_to_nothing_within_60_ms(rate: int) -> None:
     assert loud[3:] == [FLOOR] * 3
 
 
+def test_neither_the_periods_nor_what_follows_are_joined_with_a_click() -> None:
+    at = np.arange(1600)
+    concealer = Concealer(8000)
+    # A voice over a steep slope, so that a period does not end where it began: 3200 lie between.
+    concealer.heard((4000 * np.sin(2 * np.pi * at / 80) + 20_000 - 40.0 * at[::-1] % 24_000).astype(np.int16))
+    made = concealer.conceal(160)
+    after = concealer.heard(np.full(160, -15_000, np.int16))
+    assert np.abs(np.diff(made[:150].astype(int))).max() < 1000
+    assert np.abs(np.diff(np.concatenate((made, after)).astype(int))).max() < 2500
+    assert (after[40:] == -15_000).all()
+
+
 def test_before_anything_was_heard_there_is_silence() -> None:
     assert not Concealer(8000).conceal(160).any()
 

@@ -73,10 +73,22 @@ def test_noise_15_db_below_hides_nothing() -> None:
         tone("5", 0.2, low=0.4, high=0.1),
         tone("5", 0.2, low=0.005, high=0.005),
         tone("1", 0.2, low=0.1, high=0.1) + tone("8", 0.2, low=0.1, high=0.1),
+        tone("1", 0.2, low=0.1, high=0.06) + tone("7", 0.2, low=0.1, high=0.06),
         np.random.default_rng(5).integers(-9000, 9000, 16_000).astype(np.int16),
         silence(1.0),
     ],
-    ids=["short", "low alone", "high alone", "twist", "reverse twist", "faint", "two keys", "noise", "silence"],
+    ids=[
+        "short",
+        "low alone",
+        "high alone",
+        "twist",
+        "reverse twist",
+        "faint",
+        "two keys",
+        "two of a column",
+        "noise",
+        "silence",
+    ],
 )
 def test_what_is_no_key_presses_nothing(sound: np.ndarray) -> None:
     assert found(sound) == ""
