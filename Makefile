@@ -31,8 +31,9 @@ serve: $(VENV)/.demo
 
 # What listens or is killed goes one after the other, as its times need the machine; the rest shares the cores.
 APART = (browser or crash) and not processes
-# One more than there are cores: some tests wait for a real call to go its way.
-TOGETHER = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadgroup -m
+# One more than there are cores: some tests wait for a real call to go its way. A file is one process's, as its tests
+# share what is slow to make.
+TOGETHER = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile -m
 # With ARGS that choose tests there may be none of a kind (pytest's exit code 5).
 SOME = $(if $(ARGS),|| [ $$? = 5 ])
 

@@ -37,8 +37,6 @@ from voice.stt.pipecat import PipecatSTT
 from voice.stt.pocketsphinx import Pocketsphinx
 from voice.tts.flite import Flite
 
-pytestmark = pytest.mark.xdist_group("calls of examples")
-
 LONGEST = 40.0
 """Seconds a call may take."""
 FRAMES = 5

@@ -11,7 +11,7 @@ from tests.e2e.server import server
 from tests.e2e.voices import speech
 from tests.e2e.wire_caller import WireCaller, coming_back, wire_caller
 
-pytestmark = [pytest.mark.crash, pytest.mark.speech]
+pytestmark = [pytest.mark.crash, pytest.mark.speech, pytest.mark.processes]
 
 RESULT = (
     "Here is what my analysts found. Electric cars need a third of the energy of petrol cars, and their batteries last "

@@ -16,7 +16,7 @@ from tests.e2e.voices import speech
 from tests.e2e.wire_caller import coming_back, wire_caller
 
 SHARED = Path(__file__).with_name("shared.py")
-pytestmark = [pytest.mark.crash, pytest.mark.speech]
+pytestmark = [pytest.mark.crash, pytest.mark.speech, pytest.mark.processes]
 
 
 def test_callers_meet_in_the_process_that_has_the_room_and_the_other_goes_on_when_it_dies(

@@ -28,7 +28,7 @@ from voice.stt.pocketsphinx import Pocketsphinx
 from voice.stt.recognizer import Hints
 from voice.tts.flite import Flite
 
-pytestmark = [pytest.mark.browser, pytest.mark.speech, pytest.mark.processes, pytest.mark.xdist_group("realtime call")]
+pytestmark = [pytest.mark.browser, pytest.mark.speech, pytest.mark.processes]
 
 SAID = ("look into electric cars", "tell me a story", "what is two plus three")
 SENTENCES = Hints(grammar=f"#JSGF V1.0; grammar g; public <s> = {' | '.join(SAID)};")
