@@ -30,7 +30,7 @@ serve: $(VENV)/.demo
 	$(BIN)/sottovoce serve examples/demo.py $(ARGS)
 
 # What listens or is killed goes one after the other, as its times need the machine; the rest shares the cores.
-APART = (browser or crash) and not processes
+APART = (browser or crash) and not (processes or long)
 # One more than there are cores: some tests wait for a real call to go its way. A file is one process's, as its tests
 # share what is slow to make.
 TOGETHER = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile -m
@@ -39,7 +39,7 @@ SOME = $(if $(ARGS),|| [ $$? = 5 ])
 
 test: $(VENV)/.test browser postgres lint
 	$(BIN)/python -m pytest -m "$(APART)" $(ARGS) $(SOME)
-	$(BIN)/python -m pytest $(TOGETHER) "not ($(APART))" $(ARGS) $(SOME)
+	$(BIN)/python -m pytest $(TOGETHER) "not ($(APART) or long)" $(ARGS) $(SOME)
 
 # coverage starts before pytest: our plugin is loaded with pytest, too early for pytest-cov to see what it imports.
 coverage: $(VENV)/.test browser postgres
@@ -49,9 +49,10 @@ coverage: $(VENV)/.test browser postgres
 check: $(VENV)/.test lint
 	$(BIN)/python -m pytest $(TOGETHER) "not (browser or crash or postgres)" $(ARGS)
 
-soak: $(VENV)/.test postgres
+soak: $(VENV)/.test browser postgres
 	$(BIN)/python -m pytest -m "not browser and not crash and not postgres and not speech" \
 		--hypothesis-profile=soak --hypothesis-seed=random $(ARGS)
+	$(BIN)/python -m pytest -m long
 	$(BIN)/python -m tests.crash
 
 bench: $(VENV)/.test
