@@ -53,8 +53,8 @@ async def too_short(made: Forge, stores: Stores, folder: Path) -> None:
     town = Town(made, folder / "short", await stores.make(folder / "short"), "long")
     owner = await town.begin("both")
     await town.until(lambda: words_in(" ".join(w for _, w in town.ear(owner).surely)), "that something was heard")
+    other = await town.begin("both", address=f"{HALL}/other")  # before, as its beginning may take longer than a lease
     owner.signal(signal.SIGSTOP)
-    other = await town.begin("both", address=f"{HALL}/other")
     await asyncio.sleep(1.0 / HASTE)
     owner.signal(signal.SIGCONT)
     await town.end(owner)
