@@ -61,9 +61,11 @@ class Speech:
     realtime: RealtimeModel | None = None
 
     def __post_init__(self) -> None:
-        """Raises TypeError for an endpointer that is none, ValueError for an empty list."""
+        """Raises TypeError for an endpointer or a realtime model that is none, ValueError for an empty list."""
         if self.endpointer is not None and not callable(getattr(self.endpointer, "wait", None)):
             raise TypeError(f"endpointer: {self.endpointer!r:.60} is none; give one, like FixedSilence(silence=0.8)")
+        if self.realtime is not None and not callable(getattr(self.realtime, "open", None)):
+            raise TypeError(f"realtime: {self.realtime!r:.60} is no model that speaks; give one, like DeepgramAgent()")
         for field in ("stt", "tts"):
             given = getattr(self, field)
             if isinstance(given, Sequence) and not given:

@@ -90,7 +90,7 @@ class Listening:
         self._trust()
 
     async def run(self) -> None:
-        """Keep a recogniser open, until cancelled, or until it has failed too often in a row."""
+        """Keep a recogniser open, and have turns judged, until cancelled."""
         async with asyncio.TaskGroup() as group:
             judging = group.create_task(self._judging.run(), name="judging turns") if self._judging else None
             try:

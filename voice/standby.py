@@ -125,6 +125,10 @@ class Standby(Generic[P]):
         """Whether this one may be asked now; whoever asks it must say how that went."""
         return which not in self._aside and self._breakers[which].allows(now)
 
+    def ready(self, which: int, now: float) -> bool:
+        """Whether this one could be asked; unlike `allows` it takes nobody's place."""
+        return which not in self._aside and self._breakers[which].ready(now)
+
     def opens_at(self, now: float) -> float:
         """When the first that is not set aside may be asked."""
         times = [b.opens_at(now) for which, b in enumerate(self._breakers) if which not in self._aside]
@@ -137,8 +141,8 @@ class Standby(Generic[P]):
 
     def spare(self, now: float, without: Collection[int]) -> int | None:
         """Who else could be asked; unlike `choose` it takes nobody's place."""
-        others = (which for which in range(len(self.providers)) if which not in without and which not in self._aside)
-        return next((which for which in others if self._breakers[which].ready(now)), None)
+        others = (which for which in range(len(self.providers)) if which not in without)
+        return next((which for which in others if self.ready(which, now)), None)
 
     def request(self, backoff: Backoff, asked: int | None = None) -> Request:
         """For one request: who is asked next, until one did it or none is left. `asked`: who is asked already."""
@@ -287,6 +291,8 @@ class Request:
             return False
         self._errors[which] = error
         self._standby.stumbled(which, error, self._now())
+        if not self._standby.ready(which, self._now()):  # said now: whoever asks may not wait for the next try
+            self._standby.tell(which, error, self._now(), self._standby.spare(self._now(), {*self._tried, which}))
         await asyncio.sleep(wait)
         self._asked_at = self._now()
         if not self._standby.allows(which, self._asked_at):

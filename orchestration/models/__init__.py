@@ -1,7 +1,8 @@
 """Language models, one provider a file; names are imported when they are first used."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from voice.lazy import lazily
 
 if TYPE_CHECKING:
     from orchestration.models.anthropic import Anthropic
@@ -49,8 +50,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'orchestration.models' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"orchestration.models.{_HOMES[name]}"), name)
-    return value
+__getattr__ = lazily(__name__, _HOMES)

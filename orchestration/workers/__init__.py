@@ -1,9 +1,9 @@
 """What runs underneath the talk: one protocol, many patterns. Patterns are imported when they are first used."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestration.workers.worker import Context, FunctionWorker, Worker, worker
+from voice.lazy import lazily
 
 if TYPE_CHECKING:
     from orchestration.workers.agent_worker import AgentWorker
@@ -15,8 +15,4 @@ _HOMES = {"AgentWorker": "agent_worker", "FanOut": "fan_out", "ReviewLoop": "rev
 __all__ = ["AgentWorker", "Context", "FanOut", "FunctionWorker", "ReviewLoop", "Sequence", "Worker", "worker"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'orchestration.workers' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"orchestration.workers.{_HOMES[name]}"), name)
-    return value
+__getattr__ = lazily(__name__, _HOMES)

@@ -143,6 +143,7 @@ def test_an_endpointer_that_is_given_is_used_and_a_turn_model_is_loaded() -> Non
     [
         ({"stt": []}, "stt: the list is empty; give one provider"),
         ({"tts": ()}, "tts: the list is empty; give one provider"),
+        ({"realtime": "deepgram"}, "realtime: 'deepgram' is no model that speaks; give one, like DeepgramAgent"),
         ({"endpointer": 0.6}, r"endpointer: 0.6 is none; give one, like FixedSilence\(silence=0.8\)"),
     ],
 )

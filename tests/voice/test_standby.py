@@ -108,7 +108,22 @@ def test_the_log_says_what_would_help(caplog: pytest.LogCaptureFixture) -> None:
     assert [message.count("; fix: set ONE_KEY") for message in caplog.messages] == [1, 1]
 
 
-def test_a_turn_waits_for_who_is_left_alone_for_a_moment_and_not_for_longer() -> None:
+def test_one_that_is_left_alone_is_told_of_also_when_nobody_waits_any_more(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        two = standby("one", "two", failures=1)
+        request = two.request(Backoff())
+        assert await request.next() == 0
+        with pytest.raises(TimeoutError):  # whoever asked goes away in the pause before the next try
+            async with asyncio.timeout(0.01):
+                await request.retry(DOWN)
+        assert two.choose(clock.now()) == 1
+
+    clock.run(main())
+    (message,) = caplog.messages
+    assert message.endswith("; two is asked instead")
+
+
+def test_a_request_waits_for_who_is_left_alone_for_a_moment_and_not_for_longer() -> None:
     async def main() -> None:
         one = standby("one")
         one.failed(0, ProviderError("x", Cause.RATE, retry_after=2.0), 0.0)

@@ -1,7 +1,8 @@
 """Speech-to-speech models, one provider a file; names are imported when they are first used."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from voice.lazy import lazily
 
 if TYPE_CHECKING:
     from voice.realtime.channel import RealtimeChannel
@@ -13,8 +14,4 @@ _HOMES = {"DeepgramAgent": "deepgram", "LiveKitRealtime": "livekit", "RealtimeCh
 __all__ = ["DeepgramAgent", "LiveKitRealtime", "RealtimeChannel"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'voice.realtime' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"voice.realtime.{_HOMES[name]}"), name)
-    return value
+__getattr__ = lazily(__name__, _HOMES)

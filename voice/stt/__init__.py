@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voice import providers
+from voice.lazy import lazily
 
 if TYPE_CHECKING:
     from voice.check import Check
@@ -45,11 +45,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'voice.stt' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"voice.stt.{_HOMES[name]}"), name)
-    return value
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def candidates() -> list[Check]:
